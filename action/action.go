@@ -1,0 +1,206 @@
+// Package action holds the types of the graph and nothing that runs: digests,
+// trees, actions, artifacts, keys. Everything else in labstar is written in
+// terms of them.
+//
+//   - A Digest names content. A tree is the digest of its root Directory.
+//   - An Action is one step of a build: an Op (a pure Go function, or a command
+//     in the sandbox), its parameters, its inputs and its named outputs.
+//   - An Artifact is a lazy handle on one output of an action.
+//   - A token is an artifact inside an ordinary string: its content or its path,
+//     filled in when the consumer of the string runs.
+//
+// An action has two names. Its definition digest (Action.Definition) covers
+// everything the script said, and what its inputs' definitions say, down to the
+// contents of local files: it is known without building anything. Its key
+// (Command.Key) covers the inputs by content and is known once they are built;
+// it is a Remote Execution API v2 Action digest. A result found under the first
+// spares looking at anything below; under the second it is the early cutoff.
+package action
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// FormatVersion is part of every definition and key. Raise it when the meaning
+// of either changes; all results of older versions are then misses.
+const FormatVersion = 1
+
+// Op is what an action runs. A builtin declares each of its ops once, as a
+// package-level variable.
+type Op struct {
+	// Name is "group/verb", as in "oci/layer". It is in the key.
+	Name string
+	// Version is in the key: raise it when the same inputs give other outputs.
+	Version int
+	// Run computes the outputs. It is a function of env's parameters and inputs
+	// alone. It is nil for Exec.
+	Run func(ctx context.Context, env Env) error
+	// Network is set for an op that may open connections: its output must be
+	// Fixed. Such actions have a budget of their own.
+	Network bool
+	// Check marks what is cheap and may fail (validation, configuration): it
+	// goes before what is long.
+	Check bool
+}
+
+// Exec is the op of every command that runs in the sandbox. Its parameters are
+// a Command.
+var Exec = &Op{Name: "exec", Version: 1}
+
+// Spec is what a builtin says of an action it makes.
+type Spec struct {
+	Op *Op
+	// Params are the op's parameters: any value that encoding/json writes
+	// deterministically (structs, slices, maps with string keys). Late strings
+	// in it may hold tokens. They are in the key.
+	Params any
+	// Inputs are the artifacts that the op reads, by name. Those named by tokens
+	// in Params need not be listed.
+	Inputs []Input
+	// Outputs are what the op leaves, at least one. The first is the default.
+	Outputs []Output
+	// Fixed, if not zero, is the SHA-256 of the only output, a file, known
+	// beforehand: the action is then equal to any other with that hash.
+	Fixed [32]byte
+	// Title is for people: "busybox 1.37.0", "fetch gcc-14". Not in the key.
+	Title string
+	// Site is where the script made the action, innermost call first. Not in the key.
+	Site []Frame
+}
+
+// Input is an artifact under the name by which the op knows it.
+type Input struct {
+	Name     string
+	Artifact *Artifact
+}
+
+// OutputKind says whether an output is a file or a tree.
+type OutputKind uint8
+
+// The kinds of outputs.
+const (
+	File OutputKind = iota + 1
+	Tree
+)
+
+func (k OutputKind) String() string {
+	if k == Tree {
+		return "tree"
+	}
+	return "file"
+}
+
+// Output names one output of an action.
+type Output struct {
+	Name string
+	Kind OutputKind
+}
+
+// Frame is one call in the script.
+type Frame struct {
+	File string `json:"file"` // as the user would name it: "lab.star", "@stdlib//web.star"
+	Line int    `json:"line"` // 1-based
+	Col  int    `json:"col"`  // 1-based, in characters
+	Func string `json:"func"` // the function that was running: "<toplevel>", "app"
+}
+
+func (f Frame) String() string { return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Col) }
+
+// Action is one immutable step of a build, made by Scope.Action.
+type Action struct {
+	Op      *Op
+	Params  json.RawMessage // may hold tokens
+	Inputs  []Input         // the declared ones
+	Refs    []Ref           // those that tokens in Params name, in order of appearance
+	Outputs []Output
+	Fixed   [32]byte
+	Title   string
+	Site    []Frame
+
+	// Source is set instead of Op for a local file or tree, known already.
+	Source *Source
+
+	scope      *Scope
+	definition Digest
+}
+
+// Source is content that exists before the build: a file or folder of the
+// script's own tree.
+type Source struct {
+	Kind   OutputKind
+	Digest Digest // of the file's bytes, or of the root Directory
+	// Open gives the bytes of a content digest that is part of the source: the
+	// file itself, or a file or encoded Directory of the tree. It is called once
+	// for each, when a build first needs it.
+	Open func(d Digest) (io.ReadCloser, error)
+	Path string // as the script names it
+}
+
+// Definition is the digest of the action's definition; see the package comment.
+func (a *Action) Definition() Digest { return a.definition }
+
+// Output returns the handle on the output called name.
+func (a *Action) Output(name string) *Artifact {
+	i := slices.IndexFunc(a.Outputs, func(o Output) bool { return o.Name == name })
+	if i < 0 {
+		panic(fmt.Sprintf("action %s has no output %q", a.Op.Name, name))
+	}
+	return &Artifact{Action: a, Index: i}
+}
+
+// Deps calls f for every artifact that the action reads.
+func (a *Action) Deps(f func(*Artifact)) {
+	for _, in := range a.Inputs {
+		f(in.Artifact)
+	}
+	for _, r := range a.Refs {
+		f(r.Artifact)
+	}
+}
+
+// Artifact is a lazy handle on one output of an action.
+type Artifact struct {
+	Action *Action
+	Index  int // into Action.Outputs
+}
+
+// Output returns the output's name and kind.
+func (a *Artifact) Output() Output { return a.Action.Outputs[a.Index] }
+
+// Kind says whether the artifact is a file or a tree.
+func (a *Artifact) Kind() OutputKind { return a.Output().Kind }
+
+// Equal reports whether both are the same output of the same definition.
+func (a *Artifact) Equal(b *Artifact) bool {
+	return a.Index == b.Index && a.Action.definition == b.Action.definition
+}
+
+// Describe names the artifact for people: "busybox 1.37.0 (file lab.star:12:11)".
+func (a *Artifact) Describe() string {
+	s := a.Action.Title
+	if len(a.Action.Outputs) > 1 {
+		s += "." + a.Output().Name
+	}
+	if len(a.Action.Site) > 0 {
+		s += " (made at " + a.Action.Site[0].String() + ")"
+	}
+	return s
+}
+
+// Result is what an action left: its outputs, in the order of Action.Outputs.
+type Result struct {
+	Outputs []OutputDigest
+	Log     Digest // of what the command printed; zero if nothing
+	Millis  int64  // how long it ran, for scheduling and reports
+}
+
+// OutputDigest is one output in a Result.
+type OutputDigest struct {
+	Name   string
+	Kind   OutputKind
+	Digest Digest
+}

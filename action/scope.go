@@ -1,0 +1,124 @@
+package action
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"sync"
+)
+
+// Scope is one evaluation of a script: it makes the actions and knows the
+// tokens that were given out. It is safe for use by several goroutines.
+type Scope struct {
+	mu     sync.Mutex
+	tokens map[string]Ref // by token id
+}
+
+// NewScope returns an empty scope.
+func NewScope() *Scope { return &Scope{tokens: map[string]Ref{}} }
+
+// Action makes an action. The error is for the user: a token in the parameters
+// that is damaged or foreign.
+func (s *Scope) Action(spec Spec) (*Action, error) {
+	params, err := Canonical(spec.Params)
+	if err != nil {
+		return nil, fmt.Errorf("encoding parameters of %s: %w", spec.Op.Name, err)
+	}
+	refs, err := s.Refs(string(params))
+	if err != nil {
+		return nil, err
+	}
+	a := &Action{
+		Op: spec.Op, Params: params, Inputs: spec.Inputs, Refs: refs, Outputs: spec.Outputs,
+		Fixed: spec.Fixed, Title: spec.Title, Site: spec.Site, scope: s,
+	}
+	a.definition = a.define()
+	return a, nil
+}
+
+// Source makes the artifact of content that exists already.
+func (s *Scope) Source(src Source, title string, site []Frame) *Artifact {
+	a := &Action{
+		Source: &src, Title: title, Site: site, scope: s,
+		Outputs: []Output{{Name: "out", Kind: src.Kind}},
+	}
+	a.definition = a.define()
+	return &Artifact{Action: a}
+}
+
+// Canonical encodes parameters: JSON with sorted keys and nothing escaped that
+// need not be.
+func Canonical(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// define computes the definition digest: a hash over length-prefixed fields.
+func (a *Action) define() Digest {
+	w := fieldHash{h: sha256.New()}
+	switch {
+	case a.Source != nil:
+		w.str("source")
+		w.num(int64(a.Source.Kind))
+		w.digest(a.Source.Digest)
+	case a.Fixed != [32]byte{}:
+		w.str("fixed")
+		w.bytes(a.Fixed[:])
+	default:
+		w.str("action")
+		w.num(FormatVersion)
+		w.str(a.Op.Name)
+		w.num(int64(a.Op.Version))
+		// Tokens in Params are made from their artifacts' definitions, so they
+		// need not be counted again.
+		w.bytes(a.Params)
+		w.num(int64(len(a.Inputs)))
+		for _, in := range a.Inputs {
+			w.str(in.Name)
+			w.digest(in.Artifact.Action.definition)
+			w.num(int64(in.Artifact.Index))
+		}
+		w.num(int64(len(a.Outputs)))
+		for _, o := range a.Outputs {
+			w.str(o.Name)
+			w.num(int64(o.Kind))
+		}
+	}
+	d := Digest{Size: w.n}
+	w.h.Sum(d.Hash[:0])
+	return d
+}
+
+type fieldHash struct {
+	h   hash.Hash
+	n   int64
+	buf [8]byte
+}
+
+func (w *fieldHash) num(v int64) {
+	binary.LittleEndian.PutUint64(w.buf[:], uint64(v))
+	w.h.Write(w.buf[:])
+	w.n += 8
+}
+
+func (w *fieldHash) bytes(b []byte) {
+	w.num(int64(len(b)))
+	w.h.Write(b)
+	w.n += int64(len(b))
+}
+
+func (w *fieldHash) str(s string) { w.bytes([]byte(s)) }
+
+func (w *fieldHash) digest(d Digest) {
+	w.h.Write(d.Hash[:])
+	w.n += 32
+	w.num(d.Size)
+}

@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/labstar/labstar/action"
+)
+
+// EventKind says what an Event tells.
+type EventKind string
+
+// The kinds of events, in the order in which an action gives them.
+const (
+	EventPlan     EventKind = "plan"     // the build starts: Total actions are needed
+	EventCached   EventKind = "cached"   // found; Count actions are settled by it (it and what only it needs)
+	EventStart    EventKind = "start"    // begins to run
+	EventProgress EventKind = "progress" // Done of Size bytes
+	EventFinish   EventKind = "finish"   // ran; Elapsed, Outputs
+	EventFail     EventKind = "fail"     // failed; Err, LogPath, LogTail
+	EventSkip     EventKind = "skip"     // not run since an input failed
+	EventWait     EventKind = "wait"     // another process builds it
+)
+
+// Event is one thing that happened in a build. Sinks are called from one
+// goroutine at a time and must return quickly.
+type Event struct {
+	Kind    EventKind
+	Time    time.Time
+	Action  *action.Action // nil for EventPlan
+	Total   int            // EventPlan
+	Count   int            // EventCached
+	Done    int64          // EventProgress, bytes
+	Size    int64          // EventProgress, bytes; 0 if unknown
+	Elapsed time.Duration
+	Result  *action.Result // EventFinish, EventCached
+	Slot    int            // which of the budget's slots ran it, for traces
+	Err     error
+	LogPath string   // full output of a failed command
+	LogTail []string // its last lines
+}

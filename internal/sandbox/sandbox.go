@@ -1,0 +1,72 @@
+// Package sandbox runs one command isolated from the machine it runs on: the
+// Runner interface and its types. sandbox/linux does it with namespaces;
+// sandbox/fake runs nothing and is for tests of the engine.
+package sandbox
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Runner runs commands. It is safe for use by several goroutines.
+type Runner interface {
+	// Run runs spec to its end. A command that fails is a Result with its exit
+	// code and no error; an error means that the sandbox could not be made (it
+	// says why and what to do) or that ctx ended, in which case nothing of the
+	// command is left running when Run returns.
+	Run(ctx context.Context, spec *Spec) (*Result, error)
+	// Close ends the runner's helper process, if it has one.
+	Close() error
+}
+
+// Spec is everything that a command can see.
+type Spec struct {
+	// Root are host folders that make up the root, lowest first; read-only.
+	Root []string
+	// Inputs are laid over it, read-only. Mount points need not exist in Root.
+	Inputs []Mount
+	// Build is the host folder whose content the working folder (action.BuildDir)
+	// starts with, read through an overlay; "" means it starts empty.
+	Build []string
+	// Scratch is an empty host folder, on the store's file system, that the
+	// runner may use as it likes while the command runs. What the command wrote
+	// below action.BuildDir is in Result.Upper afterwards; the caller removes
+	// Scratch.
+	Scratch string
+	// Argv, Env and Dir are the command. Env is complete: nothing is added.
+	Argv []string
+	Env  []string
+	Dir  string
+	// Output takes what the command prints, both streams in order.
+	Output io.Writer
+	// Stdin, Stdout, Stderr, if Terminal is set, are the user's (run --debug).
+	Terminal bool
+	// Jobs, if not "", is the host path of the jobserver's FIFO, laid at JobsPath.
+	Jobs string
+	// Timeout ends the command; 0 means none.
+	Timeout time.Duration
+}
+
+// JobsPath is where the jobserver's FIFO is seen inside.
+const JobsPath = "/dev/labstar-jobs"
+
+// Mount lays the host file or folder Source at the absolute path Target.
+type Mount struct {
+	Source, Target string
+}
+
+// Result is how a command ended.
+type Result struct {
+	ExitCode int    // 128+n when signal n ended it
+	Signal   string // its name, "" if none
+	TimedOut bool
+	// Upper is the host folder (inside Scratch) that holds what the command wrote
+	// below action.BuildDir. With Spec.Build it is an overlay's upper folder and
+	// Merged tells how a path is to be read; without, it is all there is.
+	Upper   string
+	User    time.Duration // CPU time
+	System  time.Duration
+	MaxRSS  int64 // bytes
+	Elapsed time.Duration
+}

@@ -191,7 +191,7 @@ func (a *Artifact) Describe() string {
 	return s
 }
 
-// Result is what an action left: its outputs, in the order of Action.Outputs.
+// Result is what an action left: its outputs, by name.
 type Result struct {
 	Outputs []OutputDigest
 	Log     Digest // of what the command printed; zero if nothing

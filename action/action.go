@@ -22,7 +22,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"slices"
+	"strings"
 )
 
 // FormatVersion is part of every definition and key. Raise it when the meaning
@@ -177,6 +179,18 @@ func (a *Artifact) Kind() OutputKind { return a.Output().Kind }
 // Equal reports whether both are the same output of the same definition.
 func (a *Artifact) Equal(b *Artifact) bool {
 	return a.Index == b.Index && a.Action.definition == b.Action.definition
+}
+
+// FileName is the artifact's name inside the sandbox and among the targets:
+// the output's name with everything but letters, digits and "._+-" made "_".
+func (a *Artifact) FileName() string {
+	name := []byte(path.Base(a.Output().Name))
+	for i, c := range name {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("._+-", c) >= 0) {
+			name[i] = '_'
+		}
+	}
+	return string(name)
 }
 
 // Describe names the artifact for people: "busybox 1.37.0 (file lab.star:12:11)".

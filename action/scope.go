@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"path"
 	"sync"
 )
 
@@ -43,7 +44,7 @@ func (s *Scope) Action(spec Spec) (*Action, error) {
 func (s *Scope) Source(src Source, title string, site []Frame) *Artifact {
 	a := &Action{
 		Source: &src, Title: title, Site: site, scope: s,
-		Outputs: []Output{{Name: "out", Kind: src.Kind}},
+		Outputs: []Output{{Name: path.Base(src.Path), Kind: src.Kind}},
 	}
 	a.definition = a.define()
 	return &Artifact{Action: a}
@@ -66,11 +67,14 @@ func (a *Action) define() Digest {
 	w := fieldHash{h: sha256.New()}
 	switch {
 	case a.Source != nil:
+		// The name counts: it is the artifact's name inside the sandbox.
 		w.str("source")
+		w.str(a.Outputs[0].Name)
 		w.num(int64(a.Source.Kind))
 		w.digest(a.Source.Digest)
 	case a.Fixed != [32]byte{}:
 		w.str("fixed")
+		w.str(a.Outputs[0].Name)
 		w.bytes(a.Fixed[:])
 	default:
 		w.str("action")

@@ -1,0 +1,171 @@
+// Package engine builds graphs: it finds out what is needed, looks up what is
+// there, runs the rest side by side, and publishes what came out.
+//
+// A build has two passes. The first goes down from the targets and asks the store
+// for each action's definition; what is found ends the descent there. The second
+// goes up through what is left: once the inputs of an action are known its key is
+// computed and asked for (the early cutoff), and only then is it run. The pieces:
+//
+//	graph.go     the first pass
+//	schedule.go  the second: what runs next, and the budget
+//	resolve.go   an action and its built inputs -> a key
+//	exec.go      running a command in the sandbox
+//	native.go    running a Go function, and what it sees (action.Env)
+//	plan.go      what a build would do
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/jobserver"
+	"github.com/labstar/labstar/internal/sandbox"
+	"github.com/labstar/labstar/internal/store"
+)
+
+// Options say how an Engine works.
+type Options struct {
+	Store  store.Store
+	Runner sandbox.Runner
+	// Jobs is how many actions, and jobs of a make inside them, run at once.
+	Jobs int
+	// Downloads is how many actions with Op.Network run at once, besides Jobs.
+	Downloads int
+	// Config gives the settings of this machine to ops with Network.
+	Config func(key string) string
+	// Events is told what happens; nil for nobody.
+	Events func(Event)
+	// KeepGoing runs what does not depend on a failed action.
+	KeepGoing bool
+	// Debug opens a shell in the sandbox of a command that failed.
+	Debug bool
+}
+
+// Engine builds. It is safe for use by several goroutines.
+type Engine struct {
+	opts Options
+	jobs *jobserver.Server
+
+	eventMu sync.Mutex
+	sources sync.Mutex // held while local content goes into the store
+}
+
+// New returns an engine; Close ends it.
+func New(opts Options) (*Engine, error) {
+	if opts.Jobs < 1 {
+		opts.Jobs = 1
+	}
+	if opts.Downloads < 1 {
+		opts.Downloads = 6
+	}
+	if opts.Config == nil {
+		opts.Config = func(string) string { return "" }
+	}
+	return &Engine{opts: opts}, nil
+}
+
+// Close ends the job server. The store and the runner are the caller's.
+func (e *Engine) Close() error {
+	if e.jobs == nil {
+		return nil
+	}
+	return e.jobs.Close()
+}
+
+func (e *Engine) emit(ev Event) {
+	if e.opts.Events == nil {
+		return
+	}
+	e.eventMu.Lock()
+	defer e.eventMu.Unlock()
+	ev.Time = time.Now()
+	e.opts.Events(ev)
+}
+
+// Report is what a build did.
+type Report struct {
+	Ran     int // actions that ran
+	Cached  int // actions that were needed and did not run
+	Failed  int
+	Skipped int // not run since an input failed
+	Elapsed time.Duration
+	// Errors are those of the failed actions, in the order in which they failed.
+	Errors []error
+	// RanActions tells which ran, by definition.
+	RanActions map[action.Digest]*action.Result
+	outputs    map[action.Digest]*action.Result
+}
+
+// Output returns what was built for a, one of the targets or an input of an
+// action that ran.
+func (r *Report) Output(a *action.Artifact) (action.OutputDigest, bool) {
+	if src := a.Action.Source; src != nil {
+		return action.OutputDigest{Name: a.Output().Name, Kind: src.Kind, Digest: src.Digest}, true
+	}
+	res := r.outputs[a.Action.Definition()]
+	if res == nil {
+		return action.OutputDigest{}, false
+	}
+	return res.Output(a.Output().Name)
+}
+
+// BuildError is an action that failed.
+type BuildError struct {
+	Action   *action.Action
+	Err      error
+	ExitCode int      // of a command, 0 if it is not that
+	LogPath  string   // of the file that holds all it printed
+	LogTail  []string // its last lines
+}
+
+func (e *BuildError) Error() string {
+	var b strings.Builder
+	if len(e.Action.Site) > 0 {
+		fmt.Fprintf(&b, "%s: ", e.Action.Site[0])
+	}
+	fmt.Fprintf(&b, "%s: %v", e.Action.Title, e.Err)
+	return b.String()
+}
+
+func (e *BuildError) Unwrap() error { return e.Err }
+
+// Build builds the artifacts and what they need. The error is of the build as
+// a whole (the context's end, a broken store); failed actions are in the report.
+func (e *Engine) Build(ctx context.Context, targets []*action.Artifact) (*Report, error) {
+	start := time.Now()
+	g, err := e.discover(ctx, targets)
+	if err != nil {
+		return nil, err
+	}
+	rep := &Report{RanActions: map[action.Digest]*action.Result{}, outputs: g.results}
+	if len(g.needed) > 0 {
+		e.emit(Event{Kind: EventPlan, Total: len(g.needed)})
+		s := e.newSchedule(g, rep)
+		err = s.run(ctx)
+	}
+	rep.Cached = g.total - rep.Ran - rep.Failed - rep.Skipped
+	rep.Elapsed = time.Since(start)
+	if err != nil {
+		return rep, err
+	}
+	if err := e.ingestTargets(ctx, targets); err != nil {
+		return rep, err
+	}
+	return rep, e.opts.Store.Sync(ctx)
+}
+
+// ingestTargets puts local files that are targets themselves into the store.
+func (e *Engine) ingestTargets(ctx context.Context, targets []*action.Artifact) error {
+	for _, t := range targets {
+		if t.Action.Source != nil {
+			if err := e.ingest(ctx, t.Action.Source); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/sandbox"
+	"github.com/labstar/labstar/internal/store"
+)
+
+// runCommand runs an exec action in the sandbox and takes its outputs.
+func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.Digest) (*action.Result, error) {
+	scratch, err := e.opts.Store.Scratch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = removeAll(scratch) }()
+	spec, err := e.spec(ctx, r, scratch)
+	if err != nil {
+		return nil, err
+	}
+	log, err := e.opts.Store.LogFile(key)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	spec.Output = log
+	res, err := e.opts.Runner.Run(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	var out *action.Result
+	if err = commandError(res, r.Command); err == nil {
+		out, err = e.takeOutputs(ctx, r, spec, res)
+	}
+	if err == nil || ctx.Err() != nil {
+		return out, err
+	}
+	tail := fileTail(log.Path())
+	if e.opts.Debug {
+		err = errors.Join(err, e.debugShell(ctx, r, spec, res))
+	}
+	return nil, &BuildError{Action: r.Action, Err: err, ExitCode: res.ExitCode, LogPath: log.Path(), LogTail: tail}
+}
+
+// spec says what the command sees.
+func (e *Engine) spec(ctx context.Context, r *action.Resolved, scratch string) (*sandbox.Spec, error) {
+	c, st := r.Command, e.opts.Store
+	byName := map[string]action.OutputDigest{}
+	for _, in := range r.Inputs {
+		byName[in.Name] = in
+	}
+	spec := &sandbox.Spec{
+		Scratch: scratch, Argv: c.Argv, Dir: c.WorkDir(), Jobs: e.jobs.Path(),
+		Timeout: time.Duration(c.Timeout) * time.Second,
+	}
+	for _, name := range c.Root {
+		p, err := st.TreePath(ctx, byName[name].Digest)
+		if err != nil {
+			return nil, err
+		}
+		spec.Root = append(spec.Root, p)
+	}
+	mounts := slices.Clone(r.Mounted)
+	for _, m := range c.Mounts {
+		in := byName[m.Input]
+		mounts = append(mounts, action.PathInput{Path: m.Path, Kind: in.Kind, Digest: in.Digest})
+	}
+	for _, m := range mounts {
+		p, err := hostPath(ctx, st, m.Kind, m.Digest)
+		if err != nil {
+			return nil, err
+		}
+		spec.Inputs = append(spec.Inputs, sandbox.Mount{Source: p, Target: m.Path})
+	}
+	if c.Work != "" {
+		p, err := st.TreePath(ctx, byName[c.Work].Digest)
+		if err != nil {
+			return nil, err
+		}
+		spec.Build = []string{p}
+	}
+	for k, v := range c.Env {
+		spec.Env = append(spec.Env, k+"="+v)
+	}
+	slices.Sort(spec.Env)
+	return spec, nil
+}
+
+// hostPath returns where the store shows an artifact's content. Files have
+// their run bit set, so that a script or program that is an input can be run.
+func hostPath(ctx context.Context, st store.Store, k action.OutputKind, d action.Digest) (string, error) {
+	if k == action.Tree {
+		return st.TreePath(ctx, d)
+	}
+	return st.BlobPath(ctx, d, true)
+}
+
+// commandError says why a command that ran is no success.
+func commandError(res *sandbox.Result, c *action.Command) error {
+	switch {
+	case res.TimedOut:
+		return fmt.Errorf("the command took longer than its timeout of %d s; raise timeout or find out what it waits for", c.Timeout)
+	case res.Signal != "":
+		return fmt.Errorf("the command was ended by signal %s", res.Signal)
+	case res.ExitCode == 127:
+		return fmt.Errorf("the command failed with exit code 127: %q, or a program that it called, was not found in the toolchain", c.Argv[0])
+	case res.ExitCode != 0:
+		return fmt.Errorf("the command failed with exit code %d", res.ExitCode)
+	}
+	return nil
+}
+
+// takeOutputs moves what the command left into the store.
+func (e *Engine) takeOutputs(ctx context.Context, r *action.Resolved, spec *sandbox.Spec, res *sandbox.Result) (*action.Result, error) {
+	out := &action.Result{}
+	for i, o := range r.Action.Outputs {
+		rel := r.Command.Outputs[i]
+		p, err := sandbox.Collect(spec, res, rel)
+		if err != nil {
+			return nil, err
+		}
+		fi, err := os.Lstat(p)
+		if err != nil {
+			return nil, err
+		}
+		var d action.Digest
+		switch {
+		case o.Kind == action.File && fi.Mode().IsRegular():
+			d, err = e.opts.Store.AdoptFile(ctx, p)
+		case o.Kind == action.Tree && fi.IsDir():
+			d, err = e.opts.Store.Adopt(ctx, p)
+		case fi.IsDir():
+			err = fmt.Errorf("output %q is a folder, want a file; write it with a slash at its end (%q) to get a tree", rel, rel+"/")
+		case o.Kind == action.Tree:
+			err = fmt.Errorf("output %q is a file, want a folder; write it without the slash at its end", rel)
+		default:
+			err = fmt.Errorf("output %q is a %s, want a regular file", rel, fi.Mode().Type())
+		}
+		if err != nil {
+			return nil, err
+		}
+		out.Outputs = append(out.Outputs, action.OutputDigest{Name: o.Name, Kind: o.Kind, Digest: d})
+	}
+	return out, nil
+}
+
+// debugShell opens a shell where a command failed: the same root, inputs,
+// environment, and the build folder as the command left it.
+func (e *Engine) debugShell(ctx context.Context, r *action.Resolved, failed *sandbox.Spec, res *sandbox.Result) error {
+	scratch, err := e.opts.Store.Scratch(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = removeAll(scratch) }()
+	spec := *failed
+	spec.Scratch, spec.Terminal, spec.Timeout, spec.Output = scratch, true, 0, nil
+	spec.Build = append(slices.Clone(failed.Build), res.Upper)
+	spec.Argv = []string{"/bin/sh"}
+	fmt.Fprintf(os.Stderr, "\n%s failed. This is a shell in its sandbox; the command was:\n  %s\nLeave with exit.\n",
+		r.Action.Title, strings.Join(r.Command.Argv, " "))
+	_, err = e.opts.Runner.Run(ctx, &spec)
+	return err
+}
+
+// fileTail returns the last lines of a log file.
+func fileTail(name string) []string {
+	const most = 16 << 10
+	f, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err == nil && fi.Size() > most {
+		if _, err := f.Seek(-most, io.SeekEnd); err != nil {
+			return nil
+		}
+	}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil
+	}
+	return lastLines(b, tailLines)
+}
+
+// removeAll removes a scratch folder, also where a command took its own
+// permissions away.
+func removeAll(dir string) error {
+	err := os.RemoveAll(dir)
+	if err == nil {
+		return nil
+	}
+	chmodDirs(dir)
+	return os.RemoveAll(dir)
+}
+
+func chmodDirs(dir string) {
+	if os.Chmod(dir, 0o700) != nil {
+		return
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			chmodDirs(path.Join(dir, entry.Name()))
+		}
+	}
+}

@@ -1,0 +1,85 @@
+// Package kconfig reads the two files of a kernel-style configuration: the
+// values (".config") and the options (Config.in, Kconfig).
+//
+// It decides nothing. The tree's own conf program is the only authority on what
+// a configuration becomes; this package compares what was asked for with what
+// conf made of it, and looks up why they differ:
+//
+//	got := kconfig.ParseConfig(dotConfig)
+//	opts := kconfig.ParseOptions(configIn)
+//	fmt.Println(opts.Explain("FEATURE_HTTPD_CGI", "y", got)) // "it depends on HTTPD, which is off"
+package kconfig
+
+import (
+	"sort"
+	"strings"
+)
+
+// Config holds the value of every option of a .config: "y", "m", "n", a number,
+// or a string in its quotes. Names are without "CONFIG_".
+type Config map[string]string
+
+// Prefix is before every name in a .config.
+const Prefix = "CONFIG_"
+
+// ParseConfig reads a .config. Lines that are neither a value nor "is not set"
+// are skipped; of two values of an option the later counts.
+func ParseConfig(b []byte) Config {
+	c := Config{}
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimRight(line, "\r\n")
+		if rest, ok := strings.CutPrefix(line, "# "+Prefix); ok {
+			if name, ok := strings.CutSuffix(rest, " is not set"); ok && ValidName(name) {
+				c[name] = "n"
+			}
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, Prefix); ok {
+			if name, value, ok := strings.Cut(rest, "="); ok && ValidName(name) {
+				c[name] = value
+			}
+		}
+	}
+	return c
+}
+
+// Get returns an option's value; one that is not there is off.
+func (c Config) Get(name string) string {
+	if v, ok := c[name]; ok {
+		return v
+	}
+	return "n"
+}
+
+// Names returns the options, sorted.
+func (c Config) Names() []string {
+	names := make([]string, 0, len(c))
+	for n := range c {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Line writes one value the way conf reads it.
+func Line(name, value string) string {
+	if value == "n" {
+		return "# " + Prefix + name + " is not set\n"
+	}
+	return Prefix + name + "=" + value + "\n"
+}
+
+// Quote writes a string value in its quotes.
+func Quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// ValidName reports whether s is the name of an option: letters, digits and '_'.
+func ValidName(s string) bool {
+	for _, r := range s {
+		if !(r == '_' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9') {
+			return false
+		}
+	}
+	return s != ""
+}

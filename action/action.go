@@ -168,6 +168,9 @@ func (a *Action) Deps(f func(*Artifact)) {
 type Artifact struct {
 	Action *Action
 	Index  int // into Action.Outputs
+	// Advice says, in messages, what to use instead where the artifact's path
+	// makes no sense: "use its .ref". It is no part of its identity.
+	Advice string
 }
 
 // Output returns the output's name and kind.

@@ -1,0 +1,169 @@
+package labstar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/engine"
+	"github.com/labstar/labstar/internal/store/disk"
+)
+
+// Report is what a build did.
+type Report struct {
+	*engine.Report
+	lab     *Lab
+	targets []Target
+	owner   *Labstar
+}
+
+// Delivered is a target that was laid in the output folder.
+type Delivered struct {
+	Target string
+	Path   string // as given: below the folder passed to Deliver
+	Kind   action.OutputKind
+	Digest action.Digest
+}
+
+// Deliver lays every target that was built under dir, by name: as a link into
+// the store, which keeps it alive there, or with copies as files of its own. A
+// target that is a list or dict is a folder with a link for each item. What was
+// at the place is replaced if it is a link, or a folder of links, that labstar
+// made; anything else is an error, with copies too unless it was a copy.
+func (r *Report) Deliver(ctx context.Context, dir string, copies bool) ([]Delivered, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the output folder: %w", err)
+	}
+	var list []Delivered
+	for _, t := range r.targets {
+		for _, item := range t.Items {
+			out, ok := r.Output(item.Artifact)
+			if !ok {
+				continue // it failed or was skipped
+			}
+			name := t.Name
+			if item.Path != "" {
+				name = filepath.Join(t.Name, strings.ReplaceAll(item.Path, "/", "_"))
+			}
+			d := Delivered{Target: t.Name, Path: filepath.Join(dir, name), Kind: out.Kind, Digest: out.Digest}
+			if err := r.lay(ctx, d, copies); err != nil {
+				return list, err
+			}
+			list = append(list, d)
+		}
+	}
+	return list, nil
+}
+
+// lay puts one artifact at its place.
+func (r *Report) lay(ctx context.Context, d Delivered, copies bool) error {
+	if err := os.MkdirAll(filepath.Dir(d.Path), 0o755); err != nil {
+		return fmt.Errorf("laying %s: %w", d.Path, err)
+	}
+	var from string
+	var err error
+	if d.Kind == action.Tree {
+		from, err = r.owner.store.TreePath(ctx, d.Digest)
+	} else {
+		from, err = r.owner.store.BlobPath(ctx, d.Digest, false)
+	}
+	if err != nil {
+		return err
+	}
+	if !copies {
+		return r.link(d, from)
+	}
+	tmp := d.Path + ".labstar-new"
+	if err := errors.Join(os.RemoveAll(tmp), copyAll(tmp, from)); err != nil {
+		return errors.Join(fmt.Errorf("copying %s: %w", d.Path, err), os.RemoveAll(tmp))
+	}
+	return replace(tmp, d.Path)
+}
+
+func (r *Report) link(d Delivered, from string) error {
+	if have, err := os.Readlink(d.Path); err == nil && have == from {
+		return nil // nothing changed
+	}
+	tmp := d.Path + ".labstar-new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("laying %s: %w", d.Path, err)
+	}
+	if err := os.Symlink(from, tmp); err != nil {
+		return fmt.Errorf("laying %s: %w", d.Path, err)
+	}
+	if err := replace(tmp, d.Path); err != nil {
+		return err
+	}
+	if s, ok := r.owner.store.(*disk.Store); ok {
+		abs, err := filepath.Abs(d.Path)
+		if err != nil {
+			return err
+		}
+		return s.AddRoot(abs, d.Digest)
+	}
+	return nil
+}
+
+// replace renames tmp over path; a folder or file in the way is moved aside
+// first and then removed.
+func replace(tmp, path string) error {
+	fi, err := os.Lstat(path)
+	if err == nil && (fi.IsDir() || fi.Mode().IsRegular()) {
+		old := path + ".labstar-old"
+		if err := errors.Join(os.RemoveAll(old), os.Rename(path, old)); err != nil {
+			return fmt.Errorf("replacing %s: %w", path, err)
+		}
+		defer os.RemoveAll(old)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("laying %s: %w", path, err)
+	}
+	return nil
+}
+
+// copyAll copies a file or a folder with its modes, links and nothing else.
+func copyAll(to, from string) error {
+	fi, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	switch {
+	case fi.Mode()&fs.ModeSymlink != 0:
+		target, err := os.Readlink(from)
+		if err != nil {
+			return err
+		}
+		return os.Symlink(target, to)
+	case fi.IsDir():
+		entries, err := os.ReadDir(from)
+		if err != nil {
+			return err
+		}
+		if err := os.Mkdir(to, 0o755); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := copyAll(filepath.Join(to, e.Name()), filepath.Join(from, e.Name())); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fi.Mode().Perm()|0o200)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}

@@ -1,0 +1,118 @@
+package labstar
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/history"
+	"github.com/labstar/labstar/internal/lock"
+	"github.com/labstar/labstar/starlark/host"
+	"github.com/labstar/labstar/starlark/schema"
+)
+
+// Lab is an evaluated script: its targets, and what it read.
+type Lab struct {
+	// File is the script, as it was named.
+	File string
+	// Targets are what the script offers, sorted by name.
+	Targets []Target
+	// Modules and Files are what the evaluation read, with their digests.
+	Modules []host.Read
+	Files   []host.Read
+	// Wants are what lab.lock lacks. A lab with wants can be planned and listed
+	// but not built before Lock has filled them in.
+	Wants []lock.Request
+}
+
+// Target is a public global of the script that holds an artifact, or a list or
+// dict of them.
+type Target struct {
+	Name  string
+	Type  string       // "file", "tree", "image", …
+	Site  action.Frame // where the global is defined
+	Items []Item
+}
+
+// Item is one artifact of a target.
+type Item struct {
+	// Path is "" for a target that is one artifact; else its key or index.
+	Path     string
+	Artifact *action.Artifact
+}
+
+// pick returns the named targets, all if none are named.
+func (lab *Lab) pick(names []string) ([]Target, error) {
+	if len(names) == 0 {
+		return lab.Targets, nil
+	}
+	var picked []Target
+	for _, name := range names {
+		i := sort.Search(len(lab.Targets), func(i int) bool { return lab.Targets[i].Name >= name })
+		if i == len(lab.Targets) || lab.Targets[i].Name != name {
+			return nil, lab.noTarget(name)
+		}
+		picked = append(picked, lab.Targets[i])
+	}
+	return picked, nil
+}
+
+// TargetError is a name that the script has no target for.
+type TargetError struct{ msg string }
+
+func (e *TargetError) Error() string { return e.msg }
+
+func (lab *Lab) noTarget(name string) error {
+	names := make([]string, len(lab.Targets))
+	for i, t := range lab.Targets {
+		names[i] = t.Name
+	}
+	msg := fmt.Sprintf("%s has no target %q", lab.File, name)
+	if s := schema.Suggest(name, names); s != "" {
+		msg += fmt.Sprintf(" (did you mean %q?)", s)
+	}
+	if len(names) > 0 {
+		msg += "; it has: " + strings.Join(names, ", ")
+	}
+	return &TargetError{msg}
+}
+
+// named lists the artifacts under the names by which history knows them.
+func named(targets []Target) []history.Named {
+	var list []history.Named
+	for _, t := range targets {
+		for _, item := range t.Items {
+			name := t.Name
+			if item.Path != "" {
+				name += "/" + item.Path
+			}
+			list = append(list, history.Named{Name: name, Artifact: item.Artifact})
+		}
+	}
+	return list
+}
+
+// Load evaluates the script file, a path relative to the script's folder. It
+// runs nothing, opens no connection and writes nothing. Errors of the script are
+// host.Errors.
+func (l *Labstar) Load(ctx context.Context, file string) (*Lab, error) {
+	locked, err := l.readLock()
+	if err != nil {
+		return nil, err
+	}
+	pins := lock.NewPins(locked)
+	mod, err := host.Load(ctx, l.hostConfig(pins), file)
+	if err != nil {
+		return nil, err
+	}
+	lab := &Lab{File: file, Modules: mod.Modules, Files: mod.Files, Wants: pins.Wants()}
+	for _, g := range mod.Globals {
+		if t, ok := newTarget(g); ok {
+			lab.Targets = append(lab.Targets, t)
+		}
+	}
+	sort.Slice(lab.Targets, func(i, j int) bool { return lab.Targets[i].Name < lab.Targets[j].Name })
+	return lab, nil
+}

@@ -1,0 +1,271 @@
+// Package labstar embeds the labstar engine in a Go program: it evaluates a
+// Starlark script that describes a lab, and builds what the script describes.
+//
+//	ls, err := labstar.New(labstar.WithBuiltins(builtins.All()...))
+//	lab, err := ls.Load(ctx, "lab.star")    // pure: reads the script and its files
+//	plan, err := ls.Plan(ctx, lab)          // what a build would do
+//	report, err := ls.Build(ctx, lab)       // does it
+//
+// A Labstar is immutable and safe for use by several goroutines. A program that
+// hands in only builtins of its own links nothing of labstar's: no container
+// library, no Kubernetes types.
+package labstar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/engine"
+	"github.com/labstar/labstar/internal/lock"
+	"github.com/labstar/labstar/internal/sandbox"
+	"github.com/labstar/labstar/internal/sandbox/linux"
+	"github.com/labstar/labstar/internal/store"
+	"github.com/labstar/labstar/internal/store/disk"
+	"github.com/labstar/labstar/starlark/host"
+	"github.com/labstar/labstar/starlark/schema"
+	"github.com/labstar/labstar/stdlib"
+)
+
+// Version is labstar's version, as in `labstar version`.
+const Version = "0.1.0"
+
+// Labstar evaluates and builds. Make one with New.
+type Labstar struct {
+	builtins  []*schema.Builtin
+	resolvers map[string]lock.Resolver
+	dir       string // of the script and lab.lock; "" with files
+	files     fs.FS
+	stdlib    fs.FS
+	remote    host.Remote
+	limits    host.Limits
+	print     func(string)
+	config    func(string) string
+	events    func(Event)
+	storeDir  string
+	jobs      int
+	keepGoing bool
+	debug     bool
+	locked    bool
+
+	once    sync.Once
+	openErr error
+	store   store.Store
+	runner  sandbox.Runner
+	ownsAll bool
+}
+
+// Event is one thing that happened in a build; see the EventKind constants.
+type Event = engine.Event
+
+// EventKind says what an Event tells.
+type EventKind = engine.EventKind
+
+// The kinds of events.
+const (
+	EventPlan     = engine.EventPlan
+	EventCached   = engine.EventCached
+	EventStart    = engine.EventStart
+	EventProgress = engine.EventProgress
+	EventFinish   = engine.EventFinish
+	EventFail     = engine.EventFail
+	EventSkip     = engine.EventSkip
+	EventWait     = engine.EventWait
+)
+
+// BuildError is an action that failed, as found in Report.Errors.
+type BuildError = engine.BuildError
+
+// Option configures New.
+type Option func(*Labstar)
+
+// WithBuiltins adds builtins to the language: those of package builtins, or a
+// program's own, made with schema.New.
+func WithBuiltins(b ...*schema.Builtin) Option {
+	return func(l *Labstar) { l.builtins = append(l.builtins, b...) }
+}
+
+// WithResolvers adds what fills in lab.lock, by the kind of entry.
+func WithResolvers(r map[string]lock.Resolver) Option {
+	return func(l *Labstar) {
+		for kind, resolver := range r {
+			l.resolvers[kind] = resolver
+		}
+	}
+}
+
+// WithDir sets the folder that the script is in; the default is the working
+// directory. Scripts read nothing outside it.
+func WithDir(dir string) Option { return func(l *Labstar) { l.dir = dir } }
+
+// WithFS reads the script and its files from fsys instead of a folder. There is
+// then no lab.lock but the one in fsys.
+func WithFS(fsys fs.FS) Option { return func(l *Labstar) { l.files = fsys } }
+
+// WithStdlib replaces what load("@stdlib//…") finds.
+func WithStdlib(fsys fs.FS) Option { return func(l *Labstar) { l.stdlib = fsys } }
+
+// WithRemote sets what load finds for modules of other repositories.
+func WithRemote(r host.Remote) Option { return func(l *Labstar) { l.remote = r } }
+
+// WithLimits bounds what a script may use.
+func WithLimits(limits host.Limits) Option { return func(l *Labstar) { l.limits = limits } }
+
+// WithPrint is called with what the script prints.
+func WithPrint(f func(string)) Option { return func(l *Labstar) { l.print = f } }
+
+// WithConfig gives the settings of this machine: mirrors and the like.
+func WithConfig(get func(key string) string) Option { return func(l *Labstar) { l.config = get } }
+
+// WithEvents is told what happens in builds, from one goroutine at a time.
+func WithEvents(f func(Event)) Option { return func(l *Labstar) { l.events = f } }
+
+// WithStoreDir sets the store's folder; the default is DefaultStoreDir.
+func WithStoreDir(dir string) Option { return func(l *Labstar) { l.storeDir = dir } }
+
+// WithJobs sets how many jobs run at once; the default is the number of cores.
+func WithJobs(n int) Option { return func(l *Labstar) { l.jobs = n } }
+
+// WithKeepGoing builds on after a failure what does not depend on it.
+func WithKeepGoing(on bool) Option { return func(l *Labstar) { l.keepGoing = on } }
+
+// WithDebug opens a shell in the sandbox of a command that failed.
+func WithDebug(on bool) Option { return func(l *Labstar) { l.debug = on } }
+
+// WithLocked makes it an error that lab.lock lacks something.
+func WithLocked(on bool) Option { return func(l *Labstar) { l.locked = on } }
+
+// New returns a Labstar. Nothing is opened or started before it is needed.
+func New(opts ...Option) (*Labstar, error) {
+	l := &Labstar{resolvers: map[string]lock.Resolver{}, stdlib: stdlib.FS, jobs: runtime.NumCPU(), dir: "."}
+	for _, o := range opts {
+		o(l)
+	}
+	if l.jobs < 1 {
+		return nil, fmt.Errorf("got %d jobs, want at least 1", l.jobs)
+	}
+	if l.files == nil {
+		abs, err := filepath.Abs(l.dir)
+		if err != nil {
+			return nil, err
+		}
+		l.dir = abs
+	}
+	if l.storeDir == "" {
+		dir, err := DefaultStoreDir()
+		if err != nil {
+			return nil, err
+		}
+		l.storeDir = dir
+	}
+	names := map[string]bool{}
+	for _, b := range l.builtins {
+		if names[b.Name()] {
+			return nil, fmt.Errorf("builtin %s is given twice", b.Name())
+		}
+		names[b.Name()] = true
+	}
+	return l, nil
+}
+
+// DefaultStoreDir is $LABSTAR_CACHE, or labstar in the user's cache folder.
+func DefaultStoreDir() (string, error) {
+	if dir := os.Getenv("LABSTAR_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the store's folder: %w; set LABSTAR_CACHE", err)
+	}
+	return filepath.Join(dir, "labstar"), nil
+}
+
+// Store opens the store, at the first call.
+func (l *Labstar) openStore() (store.Store, error) {
+	l.once.Do(func() {
+		if l.store == nil {
+			s, err := disk.Open(l.storeDir, disk.Options{})
+			if err != nil {
+				l.openErr = err
+				return
+			}
+			l.store = s
+		}
+		if l.runner == nil {
+			l.runner = linux.New(linux.Options{})
+		}
+	})
+	return l.store, l.openErr
+}
+
+// Close ends the sandbox's helper process and closes the store.
+func (l *Labstar) Close() error {
+	var err error
+	if l.runner != nil {
+		err = l.runner.Close()
+	}
+	if l.store != nil {
+		err = errors.Join(err, l.store.Close())
+	}
+	return err
+}
+
+func (l *Labstar) newEngine() (*engine.Engine, error) {
+	st, err := l.openStore()
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(engine.Options{
+		Store: st, Runner: l.runner, Jobs: l.jobs, Config: l.config,
+		Events: l.events, KeepGoing: l.keepGoing, Debug: l.debug,
+	})
+}
+
+// Plan tells what Build would do, running nothing. No targets means all.
+func (l *Labstar) Plan(ctx context.Context, lab *Lab, targets ...string) (*engine.Plan, error) {
+	picked, err := lab.pick(targets)
+	if err != nil {
+		return nil, err
+	}
+	e, err := l.newEngine()
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	return e.Plan(ctx, artifacts(picked))
+}
+
+// Build builds the targets, all if none are named. Actions that failed are in
+// the report; the error is of the build as a whole.
+func (l *Labstar) Build(ctx context.Context, lab *Lab, targets ...string) (*Report, error) {
+	picked, err := lab.pick(targets)
+	if err != nil {
+		return nil, err
+	}
+	e, err := l.newEngine()
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	rep, err := e.Build(ctx, artifacts(picked))
+	if rep == nil {
+		return nil, err
+	}
+	return &Report{Report: rep, lab: lab, targets: picked, owner: l}, errors.Join(err, l.remember(lab, picked, rep))
+}
+
+func artifacts(targets []Target) []*action.Artifact {
+	var list []*action.Artifact
+	for _, t := range targets {
+		for _, item := range t.Items {
+			list = append(list, item.Artifact)
+		}
+	}
+	return list
+}

@@ -1,0 +1,148 @@
+// Package userland builds the programs of a small system from their sources:
+// the builtin `busybox`.
+//
+// A busybox goes through four actions, each of which stops a rebuild when its
+// output stays the same:
+//
+//	config  the tree's own conf makes a .config of the options asked for
+//	check   each option asked for is compared with that .config
+//	compile make, out of tree, with the checked .config
+//	tree    bin/busybox and the links of its applets
+//
+// Nothing is compiled before the check: an option that conf dropped is an error
+// after seconds and not after minutes, or never.
+package userland
+
+import (
+	_ "embed"
+	"errors"
+
+	"go.starlark.net/starlark"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/starlark/schema"
+)
+
+// Builtins returns the builtins of this group.
+func Builtins() []*schema.Builtin { return []*schema.Builtin{Busybox} }
+
+type busyboxArgs struct {
+	Source    *schema.Artifact `star:"source" kind:"tree" doc:"busybox' source tree, as from debian_source(\"busybox\")"`
+	Toolchain *schema.Artifact `star:"toolchain,keyword" kind:"tree" doc:"a tree with gcc, make, binutils, sed, awk, coreutils and, for a static program, the static C library"`
+	Base      string           `star:"base,keyword" default:"\"defconfig\"" enum:"defconfig,allnoconfig" doc:"what is on before options is looked at: nearly everything, or nothing"`
+	Options   starlark.Value   `star:"options,keyword,optional" doc:"a dict of option names, with or without CONFIG_, to True, False, a number or a string; each must take effect"`
+	Static    bool             `star:"static,keyword" default:"True" doc:"link statically, so that the program needs no C library where it runs"`
+	Links     []string         `star:"links,keyword,optional" doc:"the applets that get a link, by name; by default all that are compiled in"`
+	Name      string           `star:"name,keyword" default:"\"busybox\"" doc:"what messages call it"`
+}
+
+// Busybox is the builtin `busybox`.
+var Busybox = schema.New("busybox", `busybox compiles busybox from its source.
+
+The value is a tree: bin/busybox, and a symbolic link for each applet where
+`+"`make install`"+` would put it (/bin/sh, /usr/sbin/httpd …). Its attributes:
+
+- `+"`.binary`"+` is the program alone, a file;
+- `+"`.config`"+` is the configuration that it was made with, a file;
+- `+"`.links`"+` is the list of the applets' paths, a file.
+
+Every option is compared with the configuration that busybox' own tool made of
+it. One that is unknown, or that did not take effect because another one is off,
+is an error before anything is compiled.
+
+The applet tc is off unless options has TC: it does not compile against the
+headers of Linux 6.8 and newer, which no longer have the class-based queues.
+
+	tools = debian_packages(["gcc", "make", "libc6-dev", …])
+	bb = busybox(debian_source("busybox"), toolchain = tools,
+	             options = {"HTTPD": True, "FEATURE_HTTPD_CGI": False})`, callBusybox)
+
+func callBusybox(c *schema.Call, a *busyboxArgs) (starlark.Value, error) {
+	wanted, err := wantedOptions(c, a)
+	if err != nil {
+		return nil, errors.Join(err, checkLinks(c, a.Links))
+	}
+	if err := checkLinks(c, a.Links); err != nil {
+		return nil, err
+	}
+	config, err := a.configure(c, wanted)
+	if err != nil {
+		return nil, err
+	}
+	checked, err := c.Action(action.Spec{
+		Op: checkOp, Title: a.Name + " options",
+		Params:  checkParams{Wanted: wanted},
+		Inputs:  []action.Input{{Name: "config", Artifact: config.Output("config")}, {Name: "kconfig", Artifact: config.Output("kconfig")}},
+		Outputs: []action.Output{{Name: "config", Kind: action.File}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.compile(c, checked.Output("config"))
+}
+
+//go:embed config.sh
+var configScript string
+
+//go:embed compile.sh
+var compileScript string
+
+// buildEnv is what both commands get besides the sandbox' own environment.
+// KCONFIG_NOTIMESTAMP leaves the date out of .config and of the program's banner.
+func buildEnv(more map[string]string) map[string]string {
+	env := map[string]string{"KCONFIG_NOTIMESTAMP": "1"}
+	for k, v := range more {
+		env[k] = v
+	}
+	return env
+}
+
+const sourceDir = action.InputDir + "/source"
+
+// configure runs the tree's own conf: base first, then what is wanted over it.
+func (a *busyboxArgs) configure(c *schema.Call, wanted []option) (*action.Action, error) {
+	return c.Action(action.Spec{
+		Op: action.Exec, Title: a.Name + " config",
+		Params: action.Command{
+			Argv: []string{"/bin/sh", "-euc", configScript}, Root: []string{"toolchain"},
+			Env:     buildEnv(map[string]string{"BASE": a.Base, "FRAGMENT": fragment(wanted)}),
+			Mounts:  []action.Mount{{Path: sourceDir, Input: "source"}},
+			Outputs: []string{".config", "options.in"},
+		},
+		Inputs:  []action.Input{{Name: "toolchain", Artifact: a.Toolchain.Artifact}, {Name: "source", Artifact: a.Source.Artifact}},
+		Outputs: []action.Output{{Name: "config", Kind: action.File}, {Name: "kconfig", Kind: action.File}},
+	})
+}
+
+func (a *busyboxArgs) compile(c *schema.Call, config *action.Artifact) (starlark.Value, error) {
+	built, err := c.Action(action.Spec{
+		Op: action.Exec, Title: a.Name + " compile",
+		Params: action.Command{
+			Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: buildEnv(nil),
+			Mounts:  []action.Mount{{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}},
+			Outputs: []string{"busybox", "busybox.links"},
+		},
+		Inputs: []action.Input{
+			{Name: "toolchain", Artifact: a.Toolchain.Artifact}, {Name: "source", Artifact: a.Source.Artifact},
+			{Name: "config", Artifact: config},
+		},
+		Outputs: []action.Output{{Name: "binary", Kind: action.File}, {Name: "links", Kind: action.File}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	tree, err := c.Action(action.Spec{
+		Op: treeOp, Title: a.Name,
+		Params:  treeParams{Links: a.Links},
+		Inputs:  []action.Input{{Name: "binary", Artifact: built.Output("binary")}, {Name: "links", Artifact: built.Output("links")}},
+		Outputs: []action.Output{{Name: "tree", Kind: action.Tree}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return schema.NewArtifact(tree.Output("tree"), "tree", starlark.StringDict{
+		"binary": schema.NewArtifact(built.Output("binary"), "file", nil),
+		"config": schema.NewArtifact(config, "file", nil),
+		"links":  schema.NewArtifact(built.Output("links"), "file", nil),
+	}), nil
+}

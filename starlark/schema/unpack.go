@@ -1,0 +1,245 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/labstar/labstar/action"
+)
+
+// unpacker fills the fields of one call and gathers what is wrong with them.
+// It is only made when the first argument needs it.
+type unpacker struct {
+	call  *Call
+	param *Param
+	index int // position of the argument being converted, -1 if by name
+	errs  []error
+}
+
+// path is where in an argument a value stands, innermost first. One is used
+// for all elements of a list in turn.
+type path struct {
+	up    *path
+	key   string // of a dict, if index is -1
+	index int
+}
+
+func (p *path) String() string {
+	if p == nil {
+		return ""
+	}
+	if p.index < 0 {
+		return p.up.String() + "[" + starlark.String(p.key).String() + "]"
+	}
+	return fmt.Sprintf("%s[%d]", p.up, p.index)
+}
+
+// unpack converts all arguments, or returns everything that is wrong with them.
+func (b *Builtin) unpack(c *Call, dst reflect.Value) error {
+	u := unpacker{call: c}
+	var given uint64
+	var unknown []string
+	for i, v := range c.args {
+		if i >= b.positional {
+			u.errs = append(u.errs, b.tooMany(c))
+			break
+		}
+		given |= 1 << i
+		u.convert(&b.params[i], i, v, dst.Field(i))
+	}
+	for _, kv := range c.kwargs {
+		name := string(kv[0].(starlark.String))
+		i := b.find(name)
+		switch {
+		case i < 0:
+			unknown = append(unknown, name)
+		case given&(1<<i) != 0:
+			u.errs = append(u.errs, &Error{Builtin: b.name, Arg: name, Index: -1, Name: true,
+				Msg: fmt.Sprintf("got argument %q twice, want it once", name)})
+		default:
+			given |= 1 << i
+			u.convert(&b.params[i], -1, kv[1], dst.Field(i))
+		}
+	}
+	if missing := b.required &^ given; missing != 0 || unknown != nil {
+		b.unknownAndMissing(&u, unknown, given)
+	}
+	if len(u.errs) == 0 {
+		return nil
+	}
+	return errors.Join(u.errs...)
+}
+
+// find is index for the common, short case.
+func (b *Builtin) find(name string) int {
+	for i, n := range b.names {
+		if n == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (b *Builtin) tooMany(c *Call) *Error {
+	e := &Error{Builtin: b.name, Index: b.positional}
+	if b.positional == 0 {
+		e.Msg = fmt.Sprintf("got %d positional arguments, want all by name", len(c.args))
+	} else {
+		e.Msg = fmt.Sprintf("got %d positional arguments, want at most %d", len(c.args), b.positional)
+	}
+	if b.positional < len(b.names) {
+		e.Hint = "give these by name: " + strings.Join(b.names[b.positional:], ", ")
+	}
+	return e
+}
+
+// unknownAndMissing reports names that are not parameters, and parameters that
+// were not given; one that an unknown name was meant to be is not reported again.
+func (b *Builtin) unknownAndMissing(u *unpacker, unknown []string, given uint64) {
+	for _, name := range unknown {
+		var free []string
+		for i, n := range b.names {
+			if given&(1<<i) == 0 {
+				free = append(free, n)
+			}
+		}
+		meant := Suggest(name, free)
+		if i := b.index(meant); i >= 0 {
+			given |= 1 << i
+		} else {
+			meant = Suggest(name, b.names)
+		}
+		e := &Error{Builtin: b.name, Arg: name, Index: -1, Name: true, Msg: fmt.Sprintf("unknown argument %q", name)}
+		if meant != "" {
+			e.Msg += fmt.Sprintf(" (did you mean %q?)", meant)
+		} else if len(b.names) > 0 {
+			e.Hint = b.name + " takes " + strings.Join(b.names, ", ")
+		} else {
+			e.Hint = b.name + " takes no arguments"
+		}
+		u.errs = append(u.errs, e)
+	}
+	for i, p := range b.params {
+		if p.Required && given&(1<<i) == 0 {
+			u.errs = append(u.errs, &Error{Builtin: b.name, Index: -1,
+				Msg:  fmt.Sprintf("missing argument %q (%s)", p.Name, p.Type),
+				Hint: p.Name + ": " + p.Doc})
+		}
+	}
+}
+
+func (u *unpacker) convert(p *Param, index int, v starlark.Value, dst reflect.Value) {
+	if p.optional && v == starlark.None {
+		return
+	}
+	u.param, u.index = p, index
+	p.convert(u, v, dst, nil)
+}
+
+// fail reports that the value at the path is wrong.
+func (u *unpacker) fail(at *path, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	e := &Error{Builtin: u.call.builtin.name, Arg: u.param.Name, Elem: at.String(), Index: u.index, Msg: err.Error(), Err: errors.Unwrap(err)}
+	u.errs = append(u.errs, e)
+	return e
+}
+
+// wrongType reports `got X, want Y`, and what to do where that is known.
+func (u *unpacker) wrongType(at *path, v starlark.Value, want string) {
+	got := v.Type()
+	a, isArtifact := v.(*Artifact)
+	if isArtifact {
+		got = a.what()
+	}
+	if v == starlark.None {
+		got = "None"
+	}
+	e := u.fail(at, "got %s, want %s", got, want)
+	switch {
+	case isArtifact && strings.HasSuffix(want, "string"):
+		e.Hint = a.advice()
+	case strings.HasPrefix(want, "list of") && isString(v):
+		e.Hint = fmt.Sprintf("write [%s]", v)
+	case want == "bool" && isString(v):
+		e.Hint = "write True or False"
+	}
+}
+
+func isString(v starlark.Value) bool { _, ok := v.(starlark.String); return ok }
+
+// checkTokens reports a token where none, or none of a path, may stand.
+func (u *unpacker) checkTokens(at *path, s string, late bool) {
+	scope := u.call.session.Scope
+	if scope == nil || !suspicious(s) {
+		return
+	}
+	refs, err := scope.Refs(s)
+	var damaged *action.TokenError
+	switch {
+	case errors.As(err, &damaged):
+		u.fail(at, "%w", damaged)
+		return
+	case err != nil:
+		u.fail(at, "%w", err)
+		return
+	}
+	for _, r := range refs {
+		if !late {
+			u.fail(at, "got a string that is known only after the build (it stands for %s), want one known now", r.Artifact.Describe())
+			return
+		}
+		if r.Kind == action.Path && !u.param.Paths {
+			e := u.fail(at, "an artifact has no path here: the string holds that of %s", r.Artifact.Describe())
+			e.Hint = r.Artifact.Advice
+			return
+		}
+	}
+}
+
+// suspicious reports whether s could hold a token or a piece of one: an "@", or
+// 16 hexadecimal digits in a row.
+func suspicious(s string) bool {
+	run := 0
+	for i := range len(s) {
+		c := s[i] | 0x20
+		switch {
+		case s[i] == '@':
+			return true
+		case s[i] >= '0' && s[i] <= '9' || c >= 'a' && c <= 'f':
+			if run++; run >= 16 {
+				return true
+			}
+		default:
+			run = 0
+		}
+	}
+	return false
+}
+
+// holds reports whether piece stands in a string of v.
+func holds(v starlark.Value, piece string, depth int) bool {
+	if depth > 20 {
+		return false
+	}
+	switch v := v.(type) {
+	case starlark.String:
+		return strings.Contains(string(v), piece)
+	case *starlark.Dict:
+		for _, kv := range v.Items() {
+			if holds(kv[0], piece, depth+1) || holds(kv[1], piece, depth+1) {
+				return true
+			}
+		}
+	case starlark.Indexable:
+		for i := range v.Len() {
+			if holds(v.Index(i), piece, depth+1) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -32,7 +32,7 @@ type busyboxArgs struct {
 	Base      string           `star:"base,keyword" default:"\"defconfig\"" enum:"defconfig,allnoconfig" doc:"what is on before options is looked at: nearly everything, or nothing"`
 	Options   starlark.Value   `star:"options,keyword,optional" doc:"a dict of option names, with or without CONFIG_, to True, False, a number or a string; each must take effect"`
 	Static    bool             `star:"static,keyword" default:"True" doc:"link statically, so that the program needs no C library where it runs"`
-	Links     []string         `star:"links,keyword,optional" doc:"the applets that get a link, by name; by default all that are compiled in"`
+	Links     *[]string        `star:"links,keyword,optional" doc:"the applets that get a link, by name; by default all that are compiled in, [] for none"`
 	Name      string           `star:"name,keyword" default:"\"busybox\"" doc:"what messages call it"`
 }
 
@@ -59,10 +59,7 @@ headers of Linux 6.8 and newer, which no longer have the class-based queues.
 
 func callBusybox(c *schema.Call, a *busyboxArgs) (starlark.Value, error) {
 	wanted, err := wantedOptions(c, a)
-	if err != nil {
-		return nil, errors.Join(err, checkLinks(c, a.Links))
-	}
-	if err := checkLinks(c, a.Links); err != nil {
+	if err := errors.Join(err, checkLinks(c, a.Links)); err != nil {
 		return nil, err
 	}
 	config, err := a.configure(c, wanted)

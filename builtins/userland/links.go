@@ -15,9 +15,12 @@ import (
 )
 
 // checkLinks reports what can't be an applet's name.
-func checkLinks(c *schema.Call, links []string) error {
+func checkLinks(c *schema.Call, links *[]string) error {
+	if links == nil {
+		return nil
+	}
 	var errs []error
-	for i, l := range links {
+	for i, l := range *links {
 		if err := action.ValidName(l); err != nil {
 			errs = append(errs, c.ArgErrorf(fmt.Sprintf("links[%d]", i), "got %q, want the name of an applet, as \"httpd\"", l))
 		}
@@ -26,7 +29,7 @@ func checkLinks(c *schema.Call, links []string) error {
 }
 
 type treeParams struct {
-	Links []string `json:"links"` // names of applets; nil means all
+	Links *[]string `json:"links"` // names of applets; nil means all
 }
 
 // treeOp lays the input "binary" at bin/busybox and makes the links listed in
@@ -77,7 +80,7 @@ func linkPaths(list []byte) []string {
 }
 
 // pick keeps the applets called names; nil keeps all.
-func pick(paths, names []string) ([]string, error) {
+func pick(paths []string, names *[]string) ([]string, error) {
 	if names == nil {
 		return paths, nil
 	}
@@ -86,7 +89,7 @@ func pick(paths, names []string) ([]string, error) {
 		applets = append(applets, path.Base(p))
 	}
 	var errs []error
-	for _, n := range names {
+	for _, n := range *names {
 		i := slices.Index(applets, n)
 		switch s := schema.Suggest(n, applets); {
 		case i >= 0:

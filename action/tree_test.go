@@ -20,7 +20,9 @@ func (m memory) Directory(_ context.Context, d Digest) (*Directory, error) {
 	}
 	return nil, errors.New("no such directory")
 }
-func (m memory) OpenBlob(context.Context, Digest) (Blob, error) { return nil, errors.New("no blobs here") }
+func (m memory) OpenBlob(context.Context, Digest) (Blob, error) {
+	return nil, errors.New("no blobs here")
+}
 func (m memory) put(d *Directory) (Digest, error) {
 	b := d.Encode()
 	m[Of(b)] = d

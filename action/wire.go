@@ -148,4 +148,3 @@ func (w *wire) properties(field int, a *Attr, defaultMode uint32, device string)
 		}
 	})
 }
-

@@ -16,7 +16,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +51,7 @@ type Options struct {
 type Engine struct {
 	opts Options
 	jobs *jobserver.Server
+	dir  string // of the job server's FIFO
 
 	eventMu sync.Mutex
 	sources sync.Mutex // held while local content goes into the store
@@ -73,7 +76,7 @@ func (e *Engine) Close() error {
 	if e.jobs == nil {
 		return nil
 	}
-	return e.jobs.Close()
+	return errors.Join(e.jobs.Close(), os.RemoveAll(e.dir))
 }
 
 func (e *Engine) emit(ev Event) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -329,9 +330,11 @@ func (e *Engine) jobserver(ctx context.Context) (*jobserver.Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.jobs, err = jobserver.New(e.opts.Jobs, dir); err != nil {
-			return nil, err
+		jobs, err := jobserver.New(e.opts.Jobs, dir)
+		if err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
 		}
+		e.jobs, e.dir = jobs, dir
 	}
 	return e.jobs, nil
 }

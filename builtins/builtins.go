@@ -6,6 +6,7 @@ package builtins
 import (
 	"slices"
 
+	"github.com/labstar/labstar/builtins/rootfs"
 	"github.com/labstar/labstar/builtins/run"
 	"github.com/labstar/labstar/builtins/userland"
 	"github.com/labstar/labstar/starlark/schema"
@@ -16,5 +17,6 @@ func All() []*schema.Builtin {
 	return slices.Concat(
 		run.Builtins(),
 		userland.Builtins(),
+		rootfs.Builtins(),
 	)
 }

@@ -1,0 +1,317 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/labstar/labstar/action"
+)
+
+// composeParams is what rootfs/compose is to do. Paths are clean.
+type composeParams struct {
+	Trees    []string          `json:"trees"` // inputs laid at /, in order
+	Texts    []text            `json:"texts"` // files by their text
+	Files    []laidFile        `json:"files"` // files and trees by input
+	Dirs     []string          `json:"dirs"`
+	Symlinks map[string]string `json:"symlinks"`
+	Homes    []string          `json:"homes"`
+	Owners   []pathOwner       `json:"owners"` // in order, each for all below
+	Modes    []pathMode        `json:"modes"`  // in order
+	FHS      bool              `json:"fhs"`
+	Replace  bool              `json:"replace"`
+	Init     string            `json:"init"`
+}
+
+type text struct {
+	Path string      `json:"path"`
+	Text action.Late `json:"text"`
+	Mode uint32      `json:"mode,omitempty"` // 0: by content
+	GID  uint32      `json:"gid,omitempty"`
+}
+
+type laidFile struct {
+	Path  string `json:"path"`
+	Input string `json:"input"`
+}
+
+type pathOwner struct {
+	Path string `json:"path"`
+	UID  uint32 `json:"uid"`
+	GID  uint32 `json:"gid"`
+	Must bool   `json:"must,omitempty"` // the script asked: the path must be there
+}
+
+type pathMode struct {
+	Path string `json:"path"`
+	Mode uint32 `json:"mode"`
+}
+
+// folders are those of the Filesystem Hierarchy Standard 3.0, sections 3 to 5.
+var folders = []string{
+	"bin", "boot", "dev", "etc", "home", "lib", "lib64", "mnt", "proc", "root", "run", "sbin", "srv", "sys", "tmp",
+	"usr/bin", "usr/lib", "usr/local", "usr/sbin", "usr/share",
+	"var/lib", "var/lock", "var/log", "var/run", "var/spool", "var/tmp",
+}
+
+// folderModes are the ones that are not 0755.
+var folderModes = []pathMode{{"root", 0o700}, {"tmp", 0o1777}, {"var/tmp", 0o1777}}
+
+// composeOp makes the tree. It copies no file: only directories are written, and
+// the texts.
+var composeOp = &action.Op{Name: "rootfs/compose", Version: 1, Check: true, Run: runCompose}
+
+func runCompose(ctx context.Context, env action.Env) error {
+	c := composer{env: env, e: action.NewEdit(env, action.Digest{})}
+	if err := env.Params(&c.p); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{c.trees, c.skeleton, c.files, c.links, c.homes, c.attributes} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	if err := check(ctx, env, c.e, c.p); err != nil {
+		return err
+	}
+	root, err := c.e.Finish(ctx, env.PutDirectory)
+	if err != nil {
+		return err
+	}
+	return env.SetTree("tree", root)
+}
+
+type composer struct {
+	env action.Env
+	e   *action.Edit
+	p   composeParams
+}
+
+func (c *composer) trees(ctx context.Context) error {
+	how := action.Refuse
+	if c.p.Replace {
+		how = action.Replace
+	}
+	for _, name := range c.p.Trees {
+		err := c.e.Merge(ctx, "", c.env.Input(name).Digest, how)
+		var conflict *action.ConflictError
+		if errors.As(err, &conflict) {
+			return fmt.Errorf("laying %s: %q is in an earlier tree too; leave it out of one of them, or say replace = True",
+				name, "/"+conflict.Path)
+		}
+		if err != nil {
+			return fmt.Errorf("laying %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// skeleton makes the standard folders that nothing has made. What contents has
+// instead of one (a link from /lib to usr/lib) stays.
+func (c *composer) skeleton(ctx context.Context) error {
+	dirs := c.p.Dirs
+	if c.p.FHS {
+		for _, d := range folders {
+			ok, err := c.free(ctx, d)
+			if err != nil {
+				return err
+			}
+			if ok {
+				dirs = append(dirs, d)
+			}
+		}
+	}
+	for _, d := range dirs {
+		if err := c.e.Mkdir(ctx, d); err != nil {
+			return fmt.Errorf("making folder: %w", err)
+		}
+	}
+	if c.p.FHS {
+		for _, m := range folderModes {
+			if n, err := c.e.Lookup(ctx, m.Path); err == nil && n.Kind == action.Dir {
+				if err := c.setMode(ctx, m); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// free reports whether nothing is at p and only directories are above it.
+func (c *composer) free(ctx context.Context, p string) (bool, error) {
+	for at := p; at != "."; at = path.Dir(at) {
+		n, err := c.e.Lookup(ctx, at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return false, err
+		}
+		return at != p && n.Kind == action.Dir, nil
+	}
+	return true, nil
+}
+
+func (c *composer) files(ctx context.Context) error {
+	for _, f := range c.p.Files {
+		in := c.env.Input(f.Input)
+		if in.Kind == action.Tree {
+			if err := c.e.Merge(ctx, f.Path, in.Digest, action.Replace); err != nil {
+				return fmt.Errorf("laying files[%q]: %w", "/"+f.Path, err)
+			}
+			continue
+		}
+		head, err := readHead(ctx, c.env, in.Digest)
+		if err != nil {
+			return err
+		}
+		if err := c.put(ctx, f.Path, in.Digest, action.Attr{Mode: modeOf(head)}); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.p.Texts {
+		d, err := c.env.PutBlob([]byte(t.Text))
+		if err != nil {
+			return err
+		}
+		attr := action.Attr{Mode: t.Mode, GID: t.GID}
+		if attr.Mode == 0 {
+			attr.Mode = modeOf([]byte(t.Text))
+		}
+		if err := c.put(ctx, t.Path, d, attr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *composer) put(ctx context.Context, p string, d action.Digest, attr action.Attr) error {
+	if n, err := c.e.Lookup(ctx, p); err == nil && n.Kind == action.Dir {
+		return fmt.Errorf("laying file %q: there is a folder", "/"+p)
+	}
+	if err := c.e.Put(ctx, p, action.Node{Kind: action.Regular, Digest: d, Attr: attr}, action.Replace); err != nil {
+		return fmt.Errorf("laying file: %w; give the path that the link leads to", err)
+	}
+	return nil
+}
+
+// modeOf makes programs and scripts executable.
+func modeOf(head []byte) uint32 {
+	if isScript(head) || strings.HasPrefix(string(head), "\x7fELF") {
+		return action.ModeExec
+	}
+	return action.ModeFile
+}
+
+func (c *composer) links(ctx context.Context) error {
+	for _, l := range sortedKeys(c.p.Symlinks) {
+		p, err := action.CleanPath(l)
+		if err != nil {
+			return err
+		}
+		n := action.Node{Kind: action.Symlink, Target: c.p.Symlinks[l], Attr: action.Attr{Mode: action.ModeSymlink}}
+		if err := c.e.Put(ctx, p, n, action.Refuse); err != nil {
+			return fmt.Errorf("making link: %w", err)
+		}
+	}
+	return nil
+}
+
+// homes makes the folders of users; root's is there, and another's mode stays.
+func (c *composer) homes(ctx context.Context) error {
+	for _, h := range c.p.Homes {
+		ok, err := c.free(ctx, h)
+		if err != nil {
+			return err
+		}
+		if ok {
+			if err := c.e.Mkdir(ctx, h); err != nil {
+				return fmt.Errorf("making home folder: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *composer) attributes(ctx context.Context) error {
+	for _, o := range c.p.Owners {
+		if err := c.chown(ctx, o); err != nil {
+			return err
+		}
+	}
+	for _, m := range c.p.Modes {
+		if err := c.setMode(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chown gives a path and all below it to an owner. Homes that are whole parts of
+// the system (/, /bin) keep theirs.
+func (c *composer) chown(ctx context.Context, o pathOwner) error {
+	if !o.Must && (o.UID == 0 || slices.Contains(folders, o.Path)) {
+		return nil
+	}
+	var paths []string
+	err := c.e.Walk(ctx, func(p string, n action.Node) error {
+		switch {
+		case p == o.Path || o.Path == "" || strings.HasPrefix(p, o.Path+"/"):
+			paths = append(paths, p)
+		case n.Kind == action.Dir && p != "" && !strings.HasPrefix(o.Path, p+"/"):
+			return fs.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 && o.Must {
+		return fmt.Errorf("setting owner of %q: there is no such path; see owners", "/"+o.Path)
+	}
+	for _, p := range paths {
+		err := c.e.SetAttr(ctx, p, func(_ action.Kind, a *action.Attr) { a.UID, a.GID = o.UID, o.GID })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *composer) setMode(ctx context.Context, m pathMode) error {
+	var symlink bool
+	err := c.e.SetAttr(ctx, m.Path, func(k action.Kind, a *action.Attr) {
+		symlink = k == action.Symlink
+		if !symlink {
+			a.Mode = m.Mode
+		}
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("setting mode of %q: there is no such path; see modes", "/"+m.Path)
+	case symlink:
+		return fmt.Errorf("setting mode of %q: it is a symlink; name the file that it leads to", "/"+m.Path)
+	}
+	return err
+}
+
+// readHead returns the first bytes of a file.
+func readHead(ctx context.Context, env action.Env, d action.Digest) ([]byte, error) {
+	b, err := env.OpenBlob(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	head := make([]byte, min(d.Size, headSize))
+	n, err := io.ReadFull(b, head)
+	return head[:n], err
+}
+
+// headSize is as far as the kernel reads an interpreter's line (BINPRM_BUF_SIZE).
+const headSize = 256

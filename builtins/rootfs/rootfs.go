@@ -1,0 +1,201 @@
+// Package rootfs makes root file systems and what a kernel starts from: the
+// builtins `rootfs`, `user` and `initramfs`.
+//
+// A root file system is composed from trees and from what the script says about
+// /etc, users, owners and modes, by directories alone: no file is copied. It is
+// checked while it is made, so that what would fail at boot without a word (a
+// script without its run bit, an interpreter that is not there) fails here.
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/starlark/schema"
+)
+
+// Builtins returns the builtins of this group.
+func Builtins() []*schema.Builtin { return []*schema.Builtin{Rootfs, NewUser, Initramfs} }
+
+type rootfsArgs struct {
+	Contents []*schema.Artifact          `star:"contents" default:"[]" kind:"tree" doc:"trees that are laid over one another at /"`
+	Files    schema.Dict[starlark.Value] `star:"files,keyword,optional" doc:"dict of paths to a file, a tree, or a string that is the file's text; these replace what contents has"`
+	Dirs     []string                    `star:"dirs,keyword,optional" doc:"more folders"`
+	Symlinks map[string]string           `star:"symlinks,keyword,optional" doc:"dict of paths to the targets of symbolic links"`
+	Users    []*User                     `star:"users,keyword,optional" doc:"users besides root and nobody, made with user(); one called root replaces root"`
+	Groups   map[string]uint32           `star:"groups,keyword,optional" doc:"dict of more groups to their numbers"`
+	Hostname string                      `star:"hostname,keyword" default:"\"\"" doc:"text of /etc/hostname; also in /etc/hosts"`
+	Hosts    schema.Dict[action.Late]    `star:"hosts,keyword,optional" doc:"dict of addresses to names, for /etc/hosts"`
+	Inittab  []action.Late               `star:"inittab,keyword,optional" doc:"lines of /etc/inittab; by default, if rc is given, one that runs it and a shell"`
+	RC       starlark.Value              `star:"rc,keyword,optional" doc:"a file or a text: the script /etc/init.d/rcS that runs at boot"`
+	Fstab    []action.Late               `star:"fstab,keyword,optional" doc:"lines of /etc/fstab"`
+	Modes    map[string]uint32           `star:"modes,keyword,optional" doc:"dict of paths to permission bits, as 0o755"`
+	Owners   map[string]string           `star:"owners,keyword,optional" doc:"dict of paths to USER, USER:GROUP or numbers; holds for all that is below"`
+	FHS      bool                        `star:"fhs,keyword" default:"True" doc:"make the folders of the Filesystem Hierarchy Standard that are missing"`
+	Init     string                      `star:"init,keyword" default:"\"\"" doc:"a program that must be there and be executable, as \"/sbin/init\""`
+	Replace  bool                        `star:"replace,keyword" default:"False" doc:"let a later tree of contents replace files of an earlier one; otherwise that is an error"`
+	Name     string                      `star:"name,keyword" default:"\"rootfs\"" doc:"what messages call it"`
+}
+
+// Rootfs is the builtin `rootfs`.
+var Rootfs = schema.New("rootfs", `rootfs composes a root file system, a tree.
+
+It lays the trees of contents over one another, adds the folders of the
+Filesystem Hierarchy Standard, /etc/passwd, group and shadow, and what the other
+arguments say. Everything belongs to root but what users and owners say: a home
+folder belongs to its user, with all that is in it.
+
+A file laid by files is executable if it is a program or starts with #!, unless
+modes says otherwise. It is an error if a script in a folder for programs or in
+/etc/init.d is not executable, or names an interpreter that is not there.
+
+	root = rootfs([bb], hostname = "lab", rc = file("rc"), init = "/sbin/init",
+	              users = [user("lab", uid = 1000)],
+	              files = {"/etc/motd": "hello\n"})`, callRootfs,
+	schema.Returns("a tree"))
+
+func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
+	p := composeParams{Init: a.Init, FHS: a.FHS, Replace: a.Replace, Dirs: a.Dirs, Symlinks: a.Symlinks}
+	spec := action.Spec{Op: composeOp, Title: a.Name, Outputs: []action.Output{{Name: "tree", Kind: action.Tree}}}
+	for i, t := range a.Contents {
+		name := fmt.Sprintf("contents[%d]", i)
+		p.Trees = append(p.Trees, name)
+		spec.Inputs = append(spec.Inputs, action.Input{Name: name, Artifact: t.Artifact})
+	}
+	acc, errUsers := newAccounts(c, a.Users, a.Groups)
+	errs := []error{
+		errUsers,
+		generated(c, a, &p, acc),
+		laid(c, a, &p, &spec),
+		owners(c, a, &p, acc),
+		modes(c, a, &p),
+		checkPaths(c, a),
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	spec.Params = p
+	act, err := c.Action(spec)
+	if err != nil {
+		return nil, err
+	}
+	return schema.NewArtifact(act.Output("tree"), "tree", nil), nil
+}
+
+// laid reads the argument files: artifacts become inputs, strings texts.
+func laid(c *schema.Call, a *rootfsArgs, p *composeParams, spec *action.Spec) error {
+	files := a.Files
+	if a.RC != nil && a.RC != starlark.None {
+		files = append(slices.Clip(files), schema.Entry[starlark.Value]{Key: "/" + rcPath, Value: a.RC})
+		p.Modes = append(p.Modes, pathMode{rcPath, action.ModeExec})
+	}
+	var errs []error
+	seen := map[string]bool{}
+	for i, f := range files {
+		arg := fmt.Sprintf("files[%q]", f.Key)
+		if i == len(a.Files) {
+			arg = "rc"
+		}
+		path, err := action.CleanPath(f.Key)
+		switch {
+		case err != nil:
+			errs = append(errs, c.ArgErrorf(arg, "%w", err))
+			continue
+		case seen[path]:
+			errs = append(errs, c.ArgErrorf(arg, "got the path %q twice", "/"+path))
+		case slices.ContainsFunc(p.Texts, func(t text) bool { return t.Path == path }):
+			errs = append(errs, c.ArgErrorf(arg, "got a file at %q, which %s makes: use only one of them", "/"+path, maker(path)))
+		}
+		seen[path] = true
+		switch v := f.Value.(type) {
+		case starlark.String:
+			if err := noPaths(c, arg, string(v)); err != nil {
+				errs = append(errs, err)
+			}
+			p.Texts = append(p.Texts, text{Path: path, Text: action.Late(v)})
+		case *schema.Artifact:
+			name := "files/" + path
+			if path == "" && v.Kind() == action.File {
+				errs = append(errs, c.ArgErrorf(arg, "got a file for /, want a tree"))
+			}
+			p.Files = append(p.Files, laidFile{Path: path, Input: name})
+			spec.Inputs = append(spec.Inputs, action.Input{Name: name, Artifact: v.Artifact})
+		default:
+			errs = append(errs, c.ArgErrorf(arg, "got %s, want a file, a tree or a string", f.Value.Type()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noPaths reports a path token in a text: in a root file system the sandbox'
+// paths mean nothing.
+func noPaths(c *schema.Call, arg, s string) error {
+	refs, err := c.Session().Scope.Refs(s)
+	if err != nil {
+		return c.ArgErrorf(arg, "%w", err)
+	}
+	for _, r := range refs {
+		if r.Kind == action.Path {
+			return c.ArgErrorf(arg, "got the path of %s, which is a path in the sandbox and not in this tree", r.Artifact.Describe()).
+				WithHint("to lay the artifact itself, give it as the value of a path in files")
+		}
+	}
+	return nil
+}
+
+// checkPaths looks at what remains: dirs, symlinks, init, hostname.
+func checkPaths(c *schema.Call, a *rootfsArgs) error {
+	var errs []error
+	for i, d := range a.Dirs {
+		if _, err := action.CleanPath(d); err != nil {
+			errs = append(errs, c.ArgErrorf(fmt.Sprintf("dirs[%d]", i), "%w", err))
+		}
+	}
+	for _, l := range sortedKeys(a.Symlinks) {
+		arg := fmt.Sprintf("symlinks[%q]", l)
+		if p, err := action.CleanPath(l); err != nil || p == "" {
+			errs = append(errs, c.ArgErrorf(arg, "got %q, want a path in the tree", l))
+		}
+		if t := a.Symlinks[l]; t == "" || strings.ContainsRune(t, 0) {
+			errs = append(errs, c.ArgErrorf(arg, "got the target %q, want a path", t))
+		}
+	}
+	if _, err := action.CleanPath(a.Init); err != nil {
+		errs = append(errs, c.ArgErrorf("init", "%w", err))
+	}
+	if h := a.Hostname; h != "" && !validHostname(h) {
+		errs = append(errs, c.ArgErrorf("hostname", "got %q, want letters, digits and '-', at most 63, parts separated by '.'", h))
+	}
+	return errors.Join(errs...)
+}
+
+func validHostname(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for part := range strings.SplitSeq(s, ".") {
+		if part == "" || len(part) > 63 || part[0] == '-' || part[len(part)-1] == '-' {
+			return false
+		}
+		for _, r := range part {
+			if !(r == '-' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,3 @@
+package disk
+
+func (s *Store) compact() {}

@@ -1,0 +1,213 @@
+package disk
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/labstar/labstar/action"
+)
+
+// PutBlob stores b.
+func (s *Store) PutBlob(ctx context.Context, b []byte) (action.Digest, error) {
+	if err := ctx.Err(); err != nil {
+		return action.Digest{}, err
+	}
+	d := action.Of(b)
+	if s.Has(d) {
+		return d, nil
+	}
+	if len(b) <= largeBlob {
+		return d, s.explain("writing to", s.append(record{typ: recBlob, digest: d, payload: b}))
+	}
+	w := &blobWriter{s: s, ctx: ctx, h: action.NewHasher()}
+	defer w.Abort()
+	if _, err := w.Write(b); err != nil {
+		return action.Digest{}, err
+	}
+	return w.Commit()
+}
+
+// CreateBlob streams a blob in. It is kept in memory while it may still be small.
+func (s *Store) CreateBlob(ctx context.Context) (action.BlobWriter, error) {
+	if err := s.writeable("writing to"); err != nil {
+		return nil, err
+	}
+	return &blobWriter{s: s, ctx: ctx, h: action.NewHasher()}, ctx.Err()
+}
+
+type blobWriter struct {
+	s   *Store
+	ctx context.Context
+	h   *action.Hasher
+	buf []byte
+	f   *os.File // once it is large
+	err error
+}
+
+func (w *blobWriter) Write(p []byte) (int, error) {
+	if w.err == nil {
+		w.err = w.ctx.Err()
+	}
+	if w.err == nil && w.f == nil && len(w.buf)+len(p) > largeBlob {
+		w.err = w.spill()
+	}
+	if w.err == nil && w.f != nil {
+		_, w.err = w.f.Write(p)
+	}
+	if w.err != nil {
+		w.err = w.s.explain("writing to", w.err)
+		return 0, w.err
+	}
+	if w.f == nil {
+		w.buf = append(w.buf, p...)
+	}
+	_, _ = w.h.Write(p)
+	return len(p), nil
+}
+
+func (w *blobWriter) spill() error {
+	tmp, err := w.s.tmp.name(w.s)
+	if err != nil {
+		return err
+	}
+	if w.f, err = os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		return err
+	}
+	_, err = w.f.Write(w.buf)
+	w.buf = nil
+	return err
+}
+
+func (w *blobWriter) Commit() (action.Digest, error) {
+	if w.err != nil {
+		w.drop()
+		return action.Digest{}, w.err
+	}
+	d := w.h.Digest()
+	err := w.commit(d)
+	w.drop()
+	w.err = os.ErrClosed
+	if err != nil {
+		return action.Digest{}, w.s.explain("writing to", err)
+	}
+	return d, nil
+}
+
+func (w *blobWriter) commit(d action.Digest) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if w.s.Has(d) {
+		return nil
+	}
+	if w.f == nil {
+		return w.s.append(record{typ: recBlob, digest: d, payload: w.buf})
+	}
+	if err := normalise(w.f, false); err != nil {
+		return err
+	}
+	return w.s.publishBlob(w.f.Name(), d, false)
+}
+
+// Abort drops what was written.
+func (w *blobWriter) Abort() {
+	w.drop()
+	w.err = os.ErrClosed
+}
+
+func (w *blobWriter) drop() {
+	if w.f != nil {
+		os.Remove(w.f.Name())
+		w.f.Close()
+		w.f = nil
+	}
+	w.buf = nil
+}
+
+// normalise gives an open file the mode and the time of every file of the store.
+func normalise(f *os.File, exec bool) error {
+	if err := f.Chmod(fileMode(exec)); err != nil {
+		return err
+	}
+	return setEpochFD(int(f.Fd()))
+}
+
+func fileMode(exec bool) os.FileMode {
+	if exec {
+		return os.FileMode(action.ModeExec)
+	}
+	return os.FileMode(action.ModeFile)
+}
+
+// copyOut writes what r gives to the new file path.
+func copyOut(path string, r io.Reader, exec bool) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	if err == nil {
+		err = normalise(f, exec)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+// AdoptFile moves the file path, made by a command, into the store as a blob.
+func (s *Store) AdoptFile(ctx context.Context, path string) (action.Digest, error) {
+	d, err := s.adoptFile(ctx, path)
+	return d, s.explain("moving a file into", err)
+}
+
+func (s *Store) adoptFile(ctx context.Context, path string) (d action.Digest, err error) {
+	if err := s.writeable("moving a file into"); err != nil {
+		return d, err
+	}
+	st, err := os.Lstat(path)
+	if err != nil {
+		return d, err
+	}
+	if !st.Mode().IsRegular() {
+		return d, &os.PathError{Op: "adopt", Path: path, Err: errKind}
+	}
+	if st.Mode()&0o600 != 0o600 {
+		if err := os.Chmod(path, 0o600); err != nil {
+			return d, err
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return d, err
+	}
+	defer f.Close()
+	w := &blobWriter{s: s, ctx: ctx, h: action.NewHasher()}
+	// A file with another name could be changed by way of it: it is copied.
+	if st.Size() <= largeBlob || links(st) > 1 {
+		defer w.Abort()
+		if _, err := io.Copy(w, f); err != nil {
+			return d, err
+		}
+		if d, err = w.Commit(); err == nil {
+			err = os.Remove(path)
+		}
+		return d, err
+	}
+	if _, err := io.Copy(hashing{ctx, w.h}, f); err != nil {
+		return d, err
+	}
+	d = w.h.Digest()
+	if s.Has(d) {
+		return d, os.Remove(path)
+	}
+	dropXattrs(int(f.Fd()))
+	if err := normalise(f, false); err != nil {
+		return d, err
+	}
+	return d, s.publishBlob(path, d, false)
+}

@@ -1,0 +1,143 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// tmpDir is this process' folder in tmp/, made when first needed. The flock on
+// the file lock in it says that the process lives.
+type tmpDir struct {
+	mu   sync.Mutex
+	path string
+	lock *os.File
+	n    int
+}
+
+// name returns the path of a new name in the folder.
+func (t *tmpDir) name(s *Store) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.path == "" {
+		if err := s.writeable("writing to"); err != nil {
+			return "", err
+		}
+		dir := s.path("tmp", randomName())
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return "", err
+		}
+		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // swept between the two calls
+			}
+			os.Remove(dir)
+			return "", err
+		}
+		if ok, err := flock(f, true, false); err != nil || !ok || unlinked(f) {
+			f.Close()
+			if err != nil {
+				return "", err
+			}
+			continue // another process took it for a dead one's and sweeps it
+		}
+		t.path, t.lock = dir, f
+	}
+	t.n++
+	return filepath.Join(t.path, strconv.Itoa(t.n)), nil
+}
+
+func (t *tmpDir) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.path == "" {
+		return
+	}
+	removeAll(t.path)
+	t.lock.Close()
+	t.path = ""
+}
+
+// sweepTmp removes what processes that are gone have left in tmp/.
+func (s *Store) sweepTmp() {
+	list, err := os.ReadDir(s.path("tmp"))
+	if err != nil {
+		return
+	}
+	for _, de := range list {
+		dir := s.path("tmp", de.Name())
+		if dir == s.tmp.path {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			if !de.IsDir() || errors.Is(err, fs.ErrPermission) {
+				removeAll(dir)
+			}
+			continue
+		}
+		if ok, err := flock(f, true, false); err == nil && ok && !unlinked(f) {
+			removeAll(dir)
+		}
+		f.Close()
+	}
+}
+
+// removeAll removes path whatever the modes below it are.
+func removeAll(path string) {
+	if os.RemoveAll(path) == nil {
+		return
+	}
+	_ = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() {
+			_ = os.Chmod(p, 0o700)
+		}
+		if err != nil && d != nil && d.IsDir() {
+			// The folder could not be read before the chmod: go down by hand.
+			removeUnreadable(p)
+			return fs.SkipDir
+		}
+		return nil
+	})
+	_ = os.RemoveAll(path)
+}
+
+func removeUnreadable(dir string) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, de := range list {
+		removeAll(filepath.Join(dir, de.Name()))
+	}
+}
+
+// Scratch makes a fresh folder on the store's file system.
+func (s *Store) Scratch(ctx context.Context) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	dir, err := s.tmp.name(s)
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
+	}
+	return dir, s.explain("writing to", err)
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

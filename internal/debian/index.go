@@ -46,7 +46,9 @@ const maxPackages = 1 << 20
 // ReadIndex reads an uncompressed Packages file. Of a package that is there in
 // several versions it keeps the newest.
 func ReadIndex(r io.Reader, suite, arch string) (*Index, error) {
-	x := &Index{Suite: suite, Arch: arch, byName: map[string]int32{}}
+	// A suite has about 70,000 packages; growing to that would leave twice as
+	// much behind.
+	x := &Index{Suite: suite, Arch: arch, packages: make([]Package, 0, 72<<10), byName: make(map[string]int32, 72<<10)}
 	s := NewStanzaReader(r, "Packages", packageFields...)
 	for {
 		err := s.Next()

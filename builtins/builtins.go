@@ -6,6 +6,7 @@ package builtins
 import (
 	"slices"
 
+	"github.com/labstar/labstar/builtins/oci"
 	"github.com/labstar/labstar/builtins/rootfs"
 	"github.com/labstar/labstar/builtins/run"
 	"github.com/labstar/labstar/builtins/userland"
@@ -18,5 +19,6 @@ func All() []*schema.Builtin {
 		run.Builtins(),
 		userland.Builtins(),
 		rootfs.Builtins(),
+		oci.Builtins(),
 	)
 }

@@ -1,0 +1,141 @@
+package oci
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/format/compress"
+)
+
+type layerParams struct {
+	Compression compress.Format `json:"compression"`
+}
+
+// layerInfo is the output "descriptor" of a layer: what an image says of it.
+type layerInfo struct {
+	v1.Descriptor
+	DiffID v1.Hash `json:"diffID"` // of the tar before compression
+}
+
+// layerOp writes a tree as a layer: a tar with the tree's owners, modes and
+// extended attributes, sorted, every time being the same constant.
+var layerOp = &action.Op{Name: "oci/layer", Version: 1, Run: runLayer}
+
+var mediaTypes = map[compress.Format]types.MediaType{
+	compress.Gzip: types.OCILayer, compress.Zstd: types.OCILayerZStd, compress.None: types.OCIUncompressedLayer,
+}
+
+func runLayer(ctx context.Context, env action.Env) error {
+	var p layerParams
+	if err := env.Params(&p); err != nil {
+		return err
+	}
+	out, err := env.CreateFile("layer")
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	packed, err := compress.NewWriter(out, p.Compression)
+	if err != nil {
+		return err
+	}
+	diff := action.NewHasher()
+	if err := writeTar(ctx, env, env.Input("tree").Digest, io.MultiWriter(diff, packed)); err != nil {
+		return err
+	}
+	if err := packed.Close(); err != nil {
+		return fmt.Errorf("compressing layer: %w", err)
+	}
+	blob, err := out.Commit()
+	if err != nil {
+		return err
+	}
+	info, err := json.Marshal(layerInfo{
+		Descriptor: v1.Descriptor{MediaType: mediaTypes[p.Compression], Size: blob.Size, Digest: hash(blob)},
+		DiffID:     hash(diff.Digest()),
+	})
+	if err != nil {
+		return err
+	}
+	return env.WriteFile("descriptor", info)
+}
+
+func hash(d action.Digest) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: d.Hex()} }
+
+// epoch is the time of every entry and of the image.
+var epoch = time.Unix(action.SourceDateEpoch, 0).UTC()
+
+var tarTypes = map[action.Kind]byte{
+	action.Regular: tar.TypeReg, action.Dir: tar.TypeDir, action.Symlink: tar.TypeSymlink,
+	action.Char: tar.TypeChar, action.Block: tar.TypeBlock, action.Fifo: tar.TypeFifo,
+}
+
+// whiteout is the prefix by which a layer deletes what is below it.
+const whiteout = ".wh."
+
+func writeTar(ctx context.Context, content action.Content, root action.Digest, out io.Writer) error {
+	w := tar.NewWriter(out)
+	err := action.NewEdit(content, root).Walk(ctx, func(p string, n action.Node) error {
+		if p == "" {
+			return nil // the root is the runtime's
+		}
+		if strings.HasPrefix(path.Base(p), whiteout) {
+			return fmt.Errorf("writing layer: %q would delete %q from the layers below; rename it",
+				p, strings.TrimPrefix(path.Base(p), whiteout))
+		}
+		if err := w.WriteHeader(header(p, n)); err != nil {
+			return fmt.Errorf("writing layer: %q: %w", p, err)
+		}
+		if n.Kind != action.Regular {
+			return nil
+		}
+		return copyBlob(ctx, content, w, n.Digest)
+	})
+	if err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// header is the entry of a node: PAX, whose records are written only where the
+// plain header can't hold a value.
+func header(p string, n action.Node) *tar.Header {
+	h := &tar.Header{
+		Typeflag: tarTypes[n.Kind], Name: p, Linkname: n.Target, Mode: int64(n.Attr.Mode),
+		Uid: int(n.Attr.UID), Gid: int(n.Attr.GID), ModTime: epoch, Format: tar.FormatPAX,
+		Devmajor: int64(n.Major), Devminor: int64(n.Minor),
+	}
+	switch n.Kind {
+	case action.Dir:
+		h.Name += "/"
+	case action.Regular:
+		h.Size = n.Digest.Size
+	}
+	for _, x := range n.Attr.Xattrs {
+		if h.PAXRecords == nil {
+			h.PAXRecords = map[string]string{}
+		}
+		h.PAXRecords["SCHILY.xattr."+x.Name] = string(x.Value)
+	}
+	return h
+}
+
+func copyBlob(ctx context.Context, content action.Content, w io.Writer, d action.Digest) error {
+	b, err := content.OpenBlob(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	_, err = io.Copy(w, b)
+	return err
+}

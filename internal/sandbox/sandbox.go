@@ -62,11 +62,29 @@ type Result struct {
 	Signal   string // its name, "" if none
 	TimedOut bool
 	// Upper is the host folder (inside Scratch) that holds what the command wrote
-	// below action.BuildDir. With Spec.Build it is an overlay's upper folder and
-	// Merged tells how a path is to be read; without, it is all there is.
-	Upper   string
+	// below action.BuildDir. With Spec.Build it is an overlay's upper folder;
+	// without, it is all there is. Collect reads it.
+	Upper string
+	// Lower is Spec.Build if Upper is to be read through an overlay of it.
+	Lower   []string
 	User    time.Duration // CPU time
 	System  time.Duration
 	MaxRSS  int64 // bytes
 	Elapsed time.Duration
+}
+
+// SetupError says that a sandbox could not be made on this machine: nothing of
+// the command ran. The text ends with what to do.
+type SetupError struct{ Err error }
+
+func (e *SetupError) Error() string { return e.Err.Error() }
+
+func (e *SetupError) Unwrap() error { return e.Err }
+
+// Finding is one thing that a machine can or cannot do for the sandbox.
+type Finding struct {
+	Name   string // short: "overlay"
+	OK     bool
+	Detail string // what was found
+	Remedy string // what to do if not OK
 }

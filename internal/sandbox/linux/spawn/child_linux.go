@@ -87,6 +87,7 @@ func child(base unsafe.Pointer, reader, writer int32) {
 func interpret(base unsafe.Pointer) {
 	h := (*Header)(base)
 	noted := syscall.ENOENT // what to report when no execve worked
+	var last syscall.Errno  // of the last execve
 	for i := uint64(0); i < h.Ops; i++ {
 		op := (*Op)(unsafe.Add(base, unsafe.Sizeof(Header{})+uintptr(i)*opSize))
 		switch op.Number {
@@ -106,6 +107,9 @@ func interpret(base unsafe.Pointer) {
 		case OpNotFound:
 			report(base, StatusFailed, i, noted)
 		}
+		if op.OnErr == FailOK && last != syscall.ENOENT {
+			continue
+		}
 		r, e := call(base, op)
 		switch {
 		case e == 0 && op.OnErr == FailOK:
@@ -115,6 +119,7 @@ func interpret(base unsafe.Pointer) {
 		case e != 0 && op.OnErr == Fail:
 			report(base, StatusFailed, i, e)
 		case e != 0 && op.OnErr == Exec:
+			last = e
 			if e != syscall.ENOENT && e != syscall.ENOTDIR {
 				noted = e
 				if e != syscall.EACCES {

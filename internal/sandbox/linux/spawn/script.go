@@ -48,8 +48,8 @@ const (
 	// Exec is for one of several execve in a row: when there is no such file the
 	// next one is tried.
 	Exec
-	// FailOK is a failure (ENOENT) when the call succeeds: the file that execve
-	// did not find is there, so what is missing is its interpreter.
+	// FailOK, after an execve that found no file, is a failure (ENOENT) when the
+	// call succeeds: the file is there, so what is missing is its interpreter.
 	FailOK
 )
 

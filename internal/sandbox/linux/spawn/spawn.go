@@ -92,6 +92,8 @@ func serve() {
 		exit(1)
 	}
 	ignoreSignals()
+	// Where that is allowed (as root) the user's further groups are dropped.
+	syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0)
 	for {
 		files, ok := s.receive()
 		if !ok {

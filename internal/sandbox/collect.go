@@ -1,0 +1,226 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/labstar/labstar/action"
+)
+
+// MissingError says that a command left no file or folder at an output's path.
+type MissingError struct {
+	Output  string   // relative to the build folder
+	Folder  string   // the deepest folder on the way that is there; "." is the build folder
+	Listing []string // what is in Folder, sorted, folders with a slash at their end
+}
+
+func (e *MissingError) Error() string {
+	const most = 20
+	list := e.Listing
+	more := ""
+	if len(list) > most {
+		list, more = list[:most], fmt.Sprintf(" and %d more", len(e.Listing)-most)
+	}
+	where := "the build folder"
+	if e.Folder != "." {
+		where = e.Folder
+	}
+	if len(list) == 0 {
+		return fmt.Sprintf("taking output %q: the command left no such file, and %s is empty", e.Output, where)
+	}
+	return fmt.Sprintf("taking output %q: the command left no such file; %s has %s%s", e.Output, where, strings.Join(list, ", "), more)
+}
+
+// Collect returns the host path of an output, given relative to the build
+// folder, for the caller to move into the store or to read. Symbolic links on
+// the way, and a link that the output itself is, are followed inside the build
+// folder; an error names what leads out of it. A *MissingError says that there is
+// nothing.
+//
+// If the build folder was an overlay the path may be that of a merged copy,
+// which Collect makes inside spec.Scratch: of a folder that is partly in the
+// lower folders all of it is copied, of one that is new nothing is.
+func Collect(spec *Spec, res *Result, output string) (string, error) {
+	v := view{upper: res.Upper, lower: res.Lower}
+	at, err := v.resolve(output)
+	if err != nil {
+		return "", err
+	}
+	if len(res.Lower) == 0 {
+		return v.upper + at, nil
+	}
+	found := v.find(at)
+	if found.merged() || found.top() != v.upper+at {
+		to, err := os.MkdirTemp(spec.Scratch, "output-")
+		if err != nil {
+			return "", fmt.Errorf("taking output %q: %w", output, err)
+		}
+		to = filepath.Join(to, "merged")
+		if err := v.copy(at, to); err != nil {
+			return "", fmt.Errorf("taking output %q: %w", output, err)
+		}
+		return to, nil
+	}
+	if err := stripMarks(found.top()); err != nil {
+		return "", fmt.Errorf("taking output %q: %w", output, err)
+	}
+	return found.top(), nil
+}
+
+// view reads the build folder as the command saw it. Paths in it are absolute,
+// without symbolic links, and "" is the build folder.
+type view struct {
+	upper string
+	lower []string // lowest first
+}
+
+// entry is what a view has at a path: the places on the host, highest first.
+// Only folders have more than one.
+type entry struct {
+	info   fs.FileInfo
+	places []string
+}
+
+func (e entry) merged() bool { return len(e.places) > 1 }
+
+func (e entry) top() string { return e.places[0] }
+
+// find returns what is at a path, with no places if nothing is.
+func (v view) find(at string) entry {
+	layers := []string{v.upper}
+	for i := len(v.lower) - 1; i >= 0; i-- {
+		layers = append(layers, v.lower[i])
+	}
+	root := entry{places: layers}
+	for part := range strings.SplitSeq(strings.TrimPrefix(at, "/"), "/") {
+		if part != "" {
+			root = root.child(part)
+		}
+	}
+	if root.info == nil && at == "" {
+		root.info, _ = os.Lstat(v.upper)
+	}
+	return root
+}
+
+// child is what a folder has under a name.
+func (e entry) child(name string) entry {
+	var c entry
+	for _, dir := range e.places {
+		at := dir + "/" + name
+		fi, err := os.Lstat(at)
+		if err != nil {
+			continue
+		}
+		if isWhiteout(fi) {
+			break
+		}
+		if c.info == nil {
+			c.info = fi
+		} else if !fi.IsDir() {
+			break
+		}
+		c.places = append(c.places, at)
+		if !fi.IsDir() || isOpaque(at) {
+			break
+		}
+	}
+	return c
+}
+
+// names lists a folder.
+func (e entry) names() ([]string, error) {
+	seen := map[string]bool{}
+	for _, dir := range e.places {
+		list, err := os.ReadDir(dir)
+		if errors.Is(err, fs.ErrPermission) && os.Chmod(dir, e.info.Mode().Perm()|0o700) == nil {
+			list, err = os.ReadDir(dir)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range list {
+			seen[d.Name()] = true
+		}
+	}
+	var names []string
+	for name := range seen {
+		if len(e.places) == 1 || e.child(name).info != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// resolve follows the symbolic links of an output's path.
+func (v view) resolve(output string) (string, error) {
+	out := func(at, to string) error {
+		return fmt.Errorf("taking output %q: %s is a symbolic link to %s, outside of the build folder; have the command copy the file there instead (cp -L)", output, at, to)
+	}
+	if !filepath.IsLocal(output) {
+		return "", fmt.Errorf("taking output %q: want a path below the build folder, relative and without leading ..", output)
+	}
+	at, todo := "", strings.Split(path.Clean(filepath.ToSlash(output)), "/")
+	for links := 0; len(todo) > 0; {
+		next := todo[0]
+		todo = todo[1:]
+		switch {
+		case next == "" || next == ".":
+			continue
+		case next == "..":
+			// Only a link's target has these here; above the build folder is an error.
+			if at == "" {
+				return "", fmt.Errorf("taking output %q: it leads out of the build folder through a symbolic link with ..; have the command copy the file there instead (cp -L)", output)
+			}
+			at = strings.TrimSuffix(path.Dir(at), "/")
+			continue
+		}
+		e := v.find(at + "/" + next)
+		switch {
+		case e.info == nil:
+			return "", v.missing(output, at)
+		case e.info.Mode()&fs.ModeSymlink != 0:
+			if links++; links > 40 {
+				return "", fmt.Errorf("taking output %q: too many symbolic links at %s", output, strings.TrimPrefix(at+"/"+next, "/"))
+			}
+			to, err := os.Readlink(e.top())
+			if err != nil {
+				return "", fmt.Errorf("taking output %q: %w", output, err)
+			}
+			if path.IsAbs(to) {
+				rest, ok := strings.CutPrefix(path.Clean(to)+"/", action.BuildDir+"/")
+				if !ok {
+					return "", out(strings.TrimPrefix(at+"/"+next, "/"), to)
+				}
+				at, to = "", rest
+			}
+			todo = append(strings.Split(to, "/"), todo...)
+		case len(todo) > 0 && !e.info.IsDir():
+			return "", v.missing(output, at)
+		default:
+			at += "/" + next
+		}
+	}
+	return at, nil
+}
+
+func (v view) missing(output, folder string) error {
+	e := v.find(folder)
+	names, err := e.names()
+	if err != nil {
+		return fmt.Errorf("taking output %q: there is none: %w", output, err)
+	}
+	for i, name := range names {
+		if c := e.child(name); c.info != nil && c.info.IsDir() {
+			names[i] += "/"
+		}
+	}
+	return &MissingError{Output: output, Folder: path.Clean(strings.TrimPrefix(folder, "/")), Listing: names}
+}

@@ -3,8 +3,11 @@ package labstar
 import (
 	"context"
 	"fmt"
+	"os"
 	"sort"
 	"strings"
+
+	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/history"
@@ -103,7 +106,7 @@ func (l *Labstar) Load(ctx context.Context, file string) (*Lab, error) {
 		return nil, err
 	}
 	pins := lock.NewPins(locked)
-	mod, err := host.Load(ctx, l.hostConfig(pins), file)
+	mod, err := l.evaluate(ctx, pins, file)
 	if err != nil {
 		return nil, err
 	}
@@ -115,4 +118,71 @@ func (l *Labstar) Load(ctx context.Context, file string) (*Lab, error) {
 	}
 	sort.Slice(lab.Targets, func(i, j int) bool { return lab.Targets[i].Name < lab.Targets[j].Name })
 	return lab, nil
+}
+
+// evaluate runs the script against pins.
+func (l *Labstar) evaluate(ctx context.Context, pins *lock.Pins, file string) (*host.Module, error) {
+	cfg := host.Config{
+		FS: l.files, Stdlib: l.stdlib, Remote: l.remote, Builtins: l.builtins,
+		Limits: l.limits, Print: l.print, Pins: pins,
+	}
+	if l.files == nil {
+		cfg.FS, cfg.Dir = os.DirFS(l.dir), l.dir
+		// Without a store, or with a broken one, files are read; the build tells.
+		if st, err := l.openStore(); err == nil {
+			cache := readStatCache(st, l.dir)
+			defer cache.save()
+			cfg.StatCache = cache
+		}
+	}
+	return host.Load(ctx, cfg, file)
+}
+
+// newTarget makes the target of a public global that holds artifacts.
+func newTarget(g host.Global) (Target, bool) {
+	if !g.Public() {
+		return Target{}, false
+	}
+	t := Target{Name: g.Name, Type: g.Value.Type(), Site: g.Site}
+	ok := collectItems(&t, "", g.Value)
+	return t, ok && len(t.Items) > 0
+}
+
+// collectItems adds the artifacts in v. It reports false for a value that holds
+// anything else, which is then no target.
+func collectItems(t *Target, at string, v starlark.Value) bool {
+	join := func(s string) string {
+		if at == "" {
+			return s
+		}
+		return at + "." + s
+	}
+	switch v := v.(type) {
+	case *schema.Artifact:
+		t.Items = append(t.Items, Item{Path: at, Artifact: v.Artifact})
+		return true
+	case *starlark.Dict:
+		for _, kv := range v.Items() {
+			key, ok := starlark.AsString(kv[0])
+			if !ok {
+				key = kv[0].String()
+			}
+			if !collectItems(t, join(key), kv[1]) {
+				return false
+			}
+		}
+		return true
+	case *starlark.List, starlark.Tuple:
+		list := v.(starlark.Sequence)
+		it := list.Iterate()
+		defer it.Done()
+		var item starlark.Value
+		for i := 0; it.Next(&item); i++ {
+			if !collectItems(t, join(fmt.Sprint(i)), item) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }

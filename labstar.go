@@ -48,6 +48,7 @@ type Labstar struct {
 	print     func(string)
 	config    func(string) string
 	events    func(Event)
+	progress  func(what string, done, total int64)
 	storeDir  string
 	jobs      int
 	keepGoing bool
@@ -58,7 +59,6 @@ type Labstar struct {
 	openErr error
 	store   store.Store
 	runner  sandbox.Runner
-	ownsAll bool
 }
 
 // Event is one thing that happened in a build; see the EventKind constants.
@@ -125,6 +125,11 @@ func WithConfig(get func(key string) string) Option { return func(l *Labstar) { 
 
 // WithEvents is told what happens in builds, from one goroutine at a time.
 func WithEvents(f func(Event)) Option { return func(l *Labstar) { l.events = f } }
+
+// WithLockProgress is told what Lock fetches, in bytes; total is 0 if unknown.
+func WithLockProgress(f func(what string, done, total int64)) Option {
+	return func(l *Labstar) { l.progress = f }
+}
 
 // WithStoreDir sets the store's folder; the default is DefaultStoreDir.
 func WithStoreDir(dir string) Option { return func(l *Labstar) { l.storeDir = dir } }

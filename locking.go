@@ -66,7 +66,7 @@ func (l *Labstar) Lock(ctx context.Context, lab *Lab, update []string, all bool)
 		if resolver == nil {
 			return nil, fmt.Errorf("lab.lock lacks a %s entry and nothing here can resolve it", kind)
 		}
-		req := lock.Env{Config: l.config}
+		req := lock.Env{Config: l.config, Progress: l.progress}
 		if err := resolver.Resolve(ctx, req, wants, next, update); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,131 @@
+package labstar
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/store"
+)
+
+// statCache remembers the digests of a script's local files by what stat says of
+// them, as git's index does: a note in the store, one for each folder. A damaged
+// or missing note only costs time.
+//
+// The note is a version byte, then for each file, sorted by path: the path with
+// its length before it, and a fixed-size record.
+type statCache struct {
+	store store.Store
+	name  string
+	now   time.Time
+
+	mu      sync.Mutex
+	entries map[string]statEntry
+	changed bool
+}
+
+type statEntry struct {
+	Size, Mtime, Ctime int64 // bytes, nanoseconds
+	Inode              uint64
+	Hash               [32]byte
+}
+
+const statVersion = 1
+
+// racy is how old a file must be before its stat data is trusted: one that is
+// younger could change again within the clock's resolution.
+const racy = 2 * time.Second
+
+// maxStatEntries bounds the note; beyond it, it starts anew.
+const maxStatEntries = 1 << 20
+
+func readStatCache(st store.Store, dir string) *statCache {
+	sum := sha256.Sum256([]byte(dir))
+	c := &statCache{store: st, name: "stat-" + hex.EncodeToString(sum[:12]), now: time.Now(), entries: map[string]statEntry{}}
+	b, err := st.Note(c.name)
+	if err != nil || len(b) == 0 || b[0] != statVersion {
+		return c
+	}
+	for r := bytes.NewReader(b[1:]); ; {
+		n, err := binary.ReadUvarint(r)
+		if err != nil || n > uint64(r.Len()) || len(c.entries) > maxStatEntries {
+			return c
+		}
+		path := make([]byte, n)
+		var e statEntry
+		if _, err := io.ReadFull(r, path); err != nil {
+			return c
+		}
+		if err := binary.Read(r, binary.LittleEndian, &e); err != nil {
+			return c
+		}
+		c.entries[string(path)] = e
+	}
+}
+
+func statOf(fi fs.FileInfo) (statEntry, bool) {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return statEntry{}, false
+	}
+	return statEntry{Size: fi.Size(), Mtime: fi.ModTime().UnixNano(), Ctime: st.Ctim.Nano(), Inode: st.Ino}, true
+}
+
+// Lookup returns the digest of the file at path, if it is what it was.
+func (c *statCache) Lookup(path string, fi fs.FileInfo) (action.Digest, bool) {
+	e, ok := statOf(fi)
+	if !ok {
+		return action.Digest{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have, found := c.entries[filepath.Clean(path)]
+	e.Hash = have.Hash
+	return action.Digest{Hash: have.Hash, Size: have.Size}, found && have == e
+}
+
+// Store remembers the digest of the file at path.
+func (c *statCache) Store(path string, fi fs.FileInfo, d action.Digest) {
+	e, ok := statOf(fi)
+	if !ok || c.now.Sub(fi.ModTime()) < racy || c.now.UnixNano()-e.Ctime < int64(racy) {
+		return
+	}
+	e.Hash = d.Hash
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entries[filepath.Clean(path)] = e
+	c.changed = true
+}
+
+// save writes the note if there is something new in it.
+func (c *statCache) save() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.changed {
+		return
+	}
+	paths := make([]string, 0, len(c.entries))
+	for p := range c.entries {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	b := bytes.NewBuffer([]byte{statVersion})
+	for _, p := range paths {
+		b.Write(binary.AppendUvarint(nil, uint64(len(p))))
+		b.WriteString(p)
+		if err := binary.Write(b, binary.LittleEndian, c.entries[p]); err != nil {
+			panic(errors.Join(errors.New("writing fixed-size data to memory"), err))
+		}
+	}
+	_ = c.store.PutNote(c.name, b.Bytes()) // only saves time
+}

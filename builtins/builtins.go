@@ -6,6 +6,7 @@ package builtins
 import (
 	"slices"
 
+	"github.com/labstar/labstar/builtins/k8s"
 	"github.com/labstar/labstar/builtins/oci"
 	"github.com/labstar/labstar/builtins/rootfs"
 	"github.com/labstar/labstar/builtins/run"
@@ -20,5 +21,6 @@ func All() []*schema.Builtin {
 		userland.Builtins(),
 		rootfs.Builtins(),
 		oci.Builtins(),
+		k8s.Builtins(),
 	)
 }

@@ -15,6 +15,9 @@ import (
 // noteFile returns the file of the note called name. Any name will do.
 func (s *Store) noteFile(name string) string {
 	file := strings.ReplaceAll(url.QueryEscape(name), ".", "%2E")
+	if file == "" {
+		file = "%"
+	}
 	if len(file) > 200 {
 		file = file[:100] + "-" + action.Of([]byte(name)).Hex()
 	}

@@ -27,6 +27,7 @@ type treeFolder struct {
 	umask uint32
 
 	jobs    chan job
+	stop    sync.Once // closes jobs
 	workers sync.WaitGroup
 	busyMu  sync.Mutex
 	busy    int        // entries claimed and not yet made

@@ -37,11 +37,12 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return 
 // startWorkers starts those that write small files, so that reading (and
 // decompressing) goes on while the kernel creates inodes.
 func (t *treeFolder) startWorkers() {
+	jobs := t.jobs
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		t.workers.Add(1)
 		go func() {
 			defer t.workers.Done()
-			for j := range t.jobs {
+			for j := range jobs {
 				if t.failed() == nil {
 					if err := t.place(j); err != nil {
 						t.setFail(&os.PathError{Op: "write", Path: j.name, Err: err})
@@ -57,14 +58,8 @@ func (t *treeFolder) startWorkers() {
 }
 
 func (t *treeFolder) stopWorkers() {
-	t.failMu.Lock()
-	jobs := t.jobs
-	t.jobs = nil
-	t.failMu.Unlock()
-	if jobs != nil {
-		close(jobs)
-		t.workers.Wait()
-	}
+	t.stop.Do(func() { close(t.jobs) })
+	t.workers.Wait()
 }
 
 func (t *treeFolder) setFail(err error) {

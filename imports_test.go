@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"internal/debian":    {"action", "internal/format", "internal/download", "internal/lock"},
 	"internal/engine":    {"action", "internal/store", "internal/sandbox", "internal/jobserver"},
 	"internal/term":      {},
+	"internal/buildtest": {"action", "internal", "starlark/schema"},
 	"internal/trace":     {"action", "internal/engine"},
 	"internal/doctor":    {"internal/sandbox", "internal/config", "internal/store"},
 

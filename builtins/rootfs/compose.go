@@ -54,7 +54,7 @@ type pathMode struct {
 
 // folders are those of the Filesystem Hierarchy Standard 3.0, sections 3 to 5.
 var folders = []string{
-	"bin", "boot", "dev", "etc", "home", "lib", "lib64", "mnt", "proc", "root", "run", "sbin", "srv", "sys", "tmp",
+	"bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp",
 	"usr/bin", "usr/lib", "usr/local", "usr/sbin", "usr/share",
 	"var/lib", "var/lock", "var/log", "var/run", "var/spool", "var/tmp",
 }

@@ -96,7 +96,7 @@ func addInit(ctx context.Context, e *action.Edit, init string) error {
 		return nil
 	}
 	if _, err := e.Lookup(ctx, "init"); err != nil {
-		link := action.Node{Kind: action.Symlink, Target: init, Attr: action.Attr{Mode: action.ModeSymlink}}
+		link := action.Node{Kind: action.Symlink, Target: "/" + init, Attr: action.Attr{Mode: action.ModeSymlink}}
 		if err := e.Put(ctx, "init", link, action.Refuse); err != nil {
 			return err
 		}

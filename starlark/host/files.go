@@ -1,0 +1,227 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/starlark/schema"
+)
+
+// StatCache remembers the digests of local files by their path and stat data.
+// It must not trust a file that was changed at nearly the time it was stored.
+type StatCache interface {
+	Lookup(path string, fi fs.FileInfo) (action.Digest, bool)
+	Store(path string, fi fs.FileInfo, d action.Digest)
+}
+
+// files implements schema.Files.
+type files struct {
+	ld *loader
+
+	mu   sync.Mutex
+	read map[string]Read // by canonical path
+}
+
+func newFiles(ld *loader) *files {
+	return &files{ld: ld, read: map[string]Read{}}
+}
+
+func (f *files) list() []Read {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]Read, 0, len(f.read))
+	for _, r := range f.read {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b Read) int { return strings.Compare(a.Path, b.Path) })
+	return out
+}
+
+func (f *files) record(name string, d action.Digest, k action.OutputKind) {
+	f.mu.Lock()
+	f.read[name] = Read{name, d, k}
+	f.mu.Unlock()
+}
+
+// at finds the file that a builtin's caller names by p.
+func (f *files) at(c *schema.Call, p string) (place, error) {
+	m, ok := f.ld.module(c.Module())
+	if !ok {
+		return place{}, fmt.Errorf("no module %q is being evaluated", c.Module())
+	}
+	where := m.place
+	switch {
+	case p == "":
+		return place{}, errors.New("got an empty path, want one relative to this module")
+	case strings.ContainsRune(p, 0):
+		return place{}, errors.New("got a path with a NUL character")
+	case strings.HasPrefix(p, "//"):
+		where.path = path.Clean(strings.TrimLeft(p, "/"))
+	case strings.HasPrefix(p, "/"):
+		return place{}, fmt.Errorf("got the absolute path %q, want one relative to this module: a lab reads nothing outside its own tree", p)
+	default:
+		where.path = path.Join(path.Dir(where.path), p)
+	}
+	if !fs.ValidPath(where.path) {
+		return place{}, fmt.Errorf("%q leads out of the tree that scripts may read: move what it names below the folder of the main script", p)
+	}
+	real, err := f.ld.dirs.inside(where)
+	if err != nil {
+		return place{}, nearPath(where, p, err)
+	}
+	where.path = real
+	return where, nil
+}
+
+// File implements schema.Files.
+func (f *files) File(c *schema.Call, p string) (*action.Source, error) {
+	where, err := f.at(c, p)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := fs.Stat(where.fsys, where.path)
+	if err != nil {
+		return nil, nearPath(where, p, err)
+	}
+	if err := wantRegular(fi, p); err != nil {
+		return nil, err
+	}
+	d, err := f.digest(where, fi)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", p, err)
+	}
+	f.record(where.name(), d, action.File)
+	open := func(d action.Digest) (io.ReadCloser, error) { return openChecked(where, d) }
+	return &action.Source{Kind: action.File, Digest: d, Open: open, Path: where.name()}, nil
+}
+
+func wantRegular(fi fs.FileInfo, p string) error {
+	switch {
+	case fi.IsDir():
+		return fmt.Errorf("%q is a folder, want a file: use glob for a folder", p)
+	case !fi.Mode().IsRegular():
+		return fmt.Errorf("%q is no regular file", p)
+	}
+	return nil
+}
+
+// maxReadFile bounds what a builtin may read while the script is evaluated.
+const maxReadFile = 64 << 20
+
+// ReadFile implements schema.Files.
+func (f *files) ReadFile(c *schema.Call, p string) ([]byte, error) {
+	where, err := f.at(c, p)
+	if err != nil {
+		return nil, err
+	}
+	file, err := where.fsys.Open(where.path)
+	if err != nil {
+		return nil, nearPath(where, p, err)
+	}
+	defer file.Close()
+	fi, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := wantRegular(fi, p); err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(file, maxReadFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", p, err)
+	}
+	if len(b) > maxReadFile {
+		return nil, fmt.Errorf("%q is larger than %d MB, too large to be read while the script is evaluated", p, maxReadFile>>20)
+	}
+	f.record(where.name(), action.Of(b), action.File)
+	return b, nil
+}
+
+// digest hashes a regular file, or remembers its digest.
+func (f *files) digest(where place, fi fs.FileInfo) (action.Digest, error) {
+	cache, key := f.ld.cfg.StatCache, f.cacheKey(where)
+	if key != "" {
+		if d, ok := cache.Lookup(key, fi); ok {
+			return d, nil
+		}
+	}
+	file, err := where.fsys.Open(where.path)
+	if err != nil {
+		return action.Digest{}, err
+	}
+	defer file.Close()
+	h := action.NewHasher()
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for {
+		if err := f.ld.context().Err(); err != nil {
+			return action.Digest{}, err
+		}
+		n, err := file.Read(*buf)
+		h.Write((*buf)[:n])
+		if err == io.EOF { //nolint:errorlint // Read returns io.EOF itself
+			break
+		}
+		if err != nil {
+			return action.Digest{}, err
+		}
+	}
+	d := h.Digest()
+	after, err := file.Stat()
+	switch {
+	case err != nil:
+		return action.Digest{}, err
+	case after.Size() != d.Size || after.Size() != fi.Size() || !after.ModTime().Equal(fi.ModTime()):
+		return action.Digest{}, errors.New("the file was changed while it was read: run again")
+	case key != "":
+		cache.Store(key, fi, d)
+	}
+	return d, nil
+}
+
+// buffers are for reading files: 64 KiB each, whatever the file's size.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+
+// cacheKey is the file's path on this machine, "" if it has none.
+func (f *files) cacheKey(where place) string {
+	if f.ld.cfg.StatCache == nil || f.ld.cfg.Dir == "" || where.prefix != "" {
+		return ""
+	}
+	return filepath.Join(f.ld.cfg.Dir, filepath.FromSlash(where.path))
+}
+
+// openChecked opens content that was hashed before; a file that has changed
+// since is an error when the last byte is read.
+func openChecked(where place, d action.Digest) (io.ReadCloser, error) {
+	f, err := where.fsys.Open(where.path)
+	if err != nil {
+		return nil, err
+	}
+	return &checked{file: f, h: action.NewHasher(), want: d, name: where.name()}, nil
+}
+
+type checked struct {
+	file fs.File
+	h    *action.Hasher
+	want action.Digest
+	name string
+}
+
+func (c *checked) Read(p []byte) (int, error) {
+	n, err := c.file.Read(p)
+	c.h.Write(p[:n])
+	if err == io.EOF && c.h.Digest() != c.want { //nolint:errorlint // Read returns io.EOF itself
+		return n, fmt.Errorf("%s was changed after the script was evaluated: run again", c.name)
+	}
+	return n, err
+}
+
+func (c *checked) Close() error { return c.file.Close() }

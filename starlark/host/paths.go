@@ -1,0 +1,118 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/labstar/labstar/starlark/schema"
+)
+
+// folders remembers which folders, by canonical name, were found to be real
+// ones, so that many files in one folder cost one stat each.
+type folders map[string]bool
+
+// maxLinks is how many symlinks a path may go through, as in Linux.
+const maxLinks = 40
+
+// inside follows the symlinks of the path and returns where it ends; a link that
+// leads out of the file system, by an absolute target or by "..", is an error.
+func (known folders) inside(p place) (string, error) {
+	links, ok := p.fsys.(fs.ReadLinkFS)
+	if !ok {
+		return p.path, nil // it has no symlinks
+	}
+	done, rest, n := ".", p.path, 0
+	for rest != "" && rest != "." {
+		part, tail, _ := strings.Cut(rest, "/")
+		at := path.Join(done, part)
+		if tail != "" && known[p.prefix+at] {
+			done, rest = at, tail
+			continue
+		}
+		fi, err := links.Lstat(at)
+		if err != nil {
+			return "", err
+		}
+		if fi.Mode()&fs.ModeSymlink == 0 {
+			if fi.IsDir() {
+				known[p.prefix+at] = true
+			}
+			done, rest = at, tail
+			continue
+		}
+		if n++; n > maxLinks {
+			return "", fmt.Errorf("too many symlinks in %s", p.path)
+		}
+		target, err := links.ReadLink(at)
+		if err != nil {
+			return "", err
+		}
+		if !staysInside(at, target) {
+			return "", fmt.Errorf("%s is a symlink to %s, out of the tree that scripts may read", at, target)
+		}
+		done, rest = ".", path.Join(path.Dir(at), target, tail)
+	}
+	return done, nil
+}
+
+// staysInside reports whether the target of the link at p stays below the root.
+func staysInside(p, target string) bool {
+	return target != "" && !strings.HasPrefix(target, "/") && fs.ValidPath(path.Join(path.Dir(p), target))
+}
+
+// nearPath explains a file that is not there, with the name that was probably meant.
+func nearPath(where place, given string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			return fmt.Errorf("reading %s: %w", given, pe.Err)
+		}
+		return err
+	}
+	dir := path.Dir(where.path)
+	for dir != "." {
+		if fi, err := fs.Stat(where.fsys, dir); err == nil && fi.IsDir() {
+			break
+		}
+		dir = path.Dir(dir)
+	}
+	missing, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(where.path, dir), "/"), "/")
+	if dir == "." {
+		missing, _, _ = strings.Cut(where.path, "/")
+	}
+	entries, _ := fs.ReadDir(where.fsys, dir)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	e := &missingFile{given: given, found: where.prefix + dir}
+	if s := schema.Suggest(missing, names); s != "" {
+		full := path.Join(dir, s)
+		e.meant = strings.TrimSuffix(given, strings.TrimPrefix(where.path, dir+"/")) + s
+		if dir == "." || !strings.HasSuffix(given, where.path[len(dir)+1:]) {
+			e.meant = full
+		}
+		if rest := strings.TrimPrefix(where.path, path.Join(dir, missing)); rest != "" {
+			e.meant += rest
+		}
+	}
+	return e
+}
+
+// missingFile is a file that a script names and that is not there.
+type missingFile struct{ given, found, meant string }
+
+func (e *missingFile) Error() string {
+	msg := fmt.Sprintf("there is no file %q", e.given)
+	if e.meant != "" {
+		msg += fmt.Sprintf(" (did you mean %q?)", e.meant)
+	} else if e.found != "." {
+		msg += " in " + e.found
+	}
+	return msg
+}
+
+func (e *missingFile) Unwrap() error { return fs.ErrNotExist }

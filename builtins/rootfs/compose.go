@@ -15,17 +15,17 @@ import (
 
 // composeParams is what rootfs/compose is to do. Paths are clean.
 type composeParams struct {
-	Trees    []string          `json:"trees"` // inputs laid at /, in order
-	Texts    []text            `json:"texts"` // files by their text
-	Files    []laidFile        `json:"files"` // files and trees by input
-	Dirs     []string          `json:"dirs"`
-	Symlinks map[string]string `json:"symlinks"`
-	Homes    []string          `json:"homes"`
-	Owners   []pathOwner       `json:"owners"` // in order, each for all below
-	Modes    []pathMode        `json:"modes"`  // in order
-	FHS      bool              `json:"fhs"`
-	Replace  bool              `json:"replace"`
-	Init     string            `json:"init"`
+	Trees     []string          `json:"trees"` // inputs laid at /, in order
+	Texts     []text            `json:"texts"` // files by their text
+	Files     []laidFile        `json:"files"` // files and trees by input
+	Dirs      []string          `json:"dirs"`
+	Symlinks  map[string]string `json:"symlinks"`
+	Homes     []string          `json:"homes"`
+	Owners    []pathOwner       `json:"owners"` // in order, each for all below
+	Modes     []pathMode        `json:"modes"`  // in order
+	FHS       bool              `json:"fhs"`
+	Overwrite bool              `json:"overwrite"`
+	Init      string            `json:"init"`
 }
 
 type text struct {
@@ -94,14 +94,14 @@ type composer struct {
 
 func (c *composer) trees(ctx context.Context) error {
 	how := action.Refuse
-	if c.p.Replace {
+	if c.p.Overwrite {
 		how = action.Replace
 	}
 	for _, name := range c.p.Trees {
 		err := c.e.Merge(ctx, "", c.env.Input(name).Digest, how)
 		var conflict *action.ConflictError
 		if errors.As(err, &conflict) {
-			return fmt.Errorf("laying %s: %q is in an earlier tree too; leave it out of one of them, or say replace = True",
+			return fmt.Errorf("laying %s: %q is in an earlier tree too; leave it out of one of them, or say overwrite = True",
 				name, "/"+conflict.Path)
 		}
 		if err != nil {

@@ -23,23 +23,23 @@ import (
 func Builtins() []*schema.Builtin { return []*schema.Builtin{Rootfs, NewUser, Initramfs} }
 
 type rootfsArgs struct {
-	Contents []*schema.Artifact          `star:"contents" default:"[]" kind:"tree" doc:"trees that are laid over one another at /"`
-	Files    schema.Dict[starlark.Value] `star:"files,keyword,optional" doc:"dict of paths to a file, a tree, or a string that is the file's text; these replace what contents has"`
-	Dirs     []string                    `star:"dirs,keyword,optional" doc:"more folders"`
-	Symlinks map[string]string           `star:"symlinks,keyword,optional" doc:"dict of paths to the targets of symbolic links"`
-	Users    []*User                     `star:"users,keyword,optional" doc:"users besides root and nobody, made with user(); one called root replaces root"`
-	Groups   map[string]uint32           `star:"groups,keyword,optional" doc:"dict of more groups to their numbers"`
-	Hostname string                      `star:"hostname,keyword" default:"\"\"" doc:"text of /etc/hostname; also in /etc/hosts"`
-	Hosts    schema.Dict[action.Late]    `star:"hosts,keyword,optional" doc:"dict of addresses to names, for /etc/hosts"`
-	Inittab  []action.Late               `star:"inittab,keyword,optional" doc:"lines of /etc/inittab; by default, if rc is given, one that runs it and a shell"`
-	RC       starlark.Value              `star:"rc,keyword,optional" doc:"a file or a text: the script /etc/init.d/rcS that runs at boot"`
-	Fstab    []action.Late               `star:"fstab,keyword,optional" doc:"lines of /etc/fstab"`
-	Modes    map[string]uint32           `star:"modes,keyword,optional" doc:"dict of paths to permission bits, as 0o755"`
-	Owners   map[string]string           `star:"owners,keyword,optional" doc:"dict of paths to USER, USER:GROUP or numbers; holds for all that is below"`
-	FHS      bool                        `star:"fhs,keyword" default:"True" doc:"make the folders of the Filesystem Hierarchy Standard that are missing"`
-	Init     string                      `star:"init,keyword" default:"\"\"" doc:"a program that must be there and be executable, as \"/sbin/init\""`
-	Replace  bool                        `star:"replace,keyword" default:"False" doc:"let a later tree of contents replace files of an earlier one; otherwise that is an error"`
-	Name     string                      `star:"name,keyword" default:"\"rootfs\"" doc:"what messages call it"`
+	Contents  []*schema.Artifact          `star:"contents" default:"[]" kind:"tree" doc:"trees that are laid over one another at /"`
+	Files     schema.Dict[starlark.Value] `star:"files,keyword,optional" doc:"dict of paths to a file, a tree, or a string that is the file's text; these replace what contents has"`
+	Dirs      []string                    `star:"dirs,keyword,optional" doc:"more folders"`
+	Symlinks  map[string]string           `star:"symlinks,keyword,optional" doc:"dict of paths to the targets of symbolic links"`
+	Users     []*User                     `star:"users,keyword,optional" doc:"users besides root and nobody, made with user(); one called root replaces root"`
+	Groups    map[string]uint32           `star:"groups,keyword,optional" doc:"dict of more groups to their numbers"`
+	Hostname  string                      `star:"hostname,keyword" default:"\"\"" doc:"text of /etc/hostname; also in /etc/hosts"`
+	Hosts     schema.Dict[action.Late]    `star:"hosts,keyword,optional" doc:"dict of addresses to names, for /etc/hosts"`
+	Inittab   []action.Late               `star:"inittab,keyword,optional" doc:"lines of /etc/inittab; by default, if rc is given, one that runs it and a shell"`
+	RC        starlark.Value              `star:"rc,keyword,optional" doc:"a file or a text: the script /etc/init.d/rcS that runs at boot"`
+	Fstab     []action.Late               `star:"fstab,keyword,optional" doc:"lines of /etc/fstab"`
+	Modes     map[string]uint32           `star:"modes,keyword,optional" doc:"dict of paths to permission bits, as 0o755"`
+	Owners    map[string]string           `star:"owners,keyword,optional" doc:"dict of paths to USER, USER:GROUP or numbers; holds for all that is below"`
+	FHS       bool                        `star:"fhs,keyword" default:"True" doc:"make the folders of the Filesystem Hierarchy Standard that are missing"`
+	Init      string                      `star:"init,keyword" default:"\"\"" doc:"a program that must be there and be executable, as \"/sbin/init\""`
+	Overwrite bool                        `star:"overwrite,keyword" default:"False" doc:"let a later tree of contents replace files of an earlier one; otherwise that is an error"`
+	Name      string                      `star:"name,keyword" default:"\"rootfs\"" doc:"what messages call it"`
 }
 
 // Rootfs is the builtin `rootfs`.
@@ -60,7 +60,7 @@ modes says otherwise. It is an error if a script in a folder for programs or in
 	schema.Returns("a tree"))
 
 func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
-	p := composeParams{Init: a.Init, FHS: a.FHS, Replace: a.Replace, Dirs: a.Dirs, Symlinks: a.Symlinks}
+	p := composeParams{Init: a.Init, FHS: a.FHS, Overwrite: a.Overwrite, Dirs: a.Dirs, Symlinks: a.Symlinks}
 	spec := action.Spec{Op: composeOp, Title: a.Name, Outputs: []action.Output{{Name: "tree", Kind: action.Tree}}}
 	for i, t := range a.Contents {
 		name := fmt.Sprintf("contents[%d]", i)

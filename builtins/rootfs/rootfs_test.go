@@ -153,8 +153,8 @@ func TestBuildErrors(t *testing.T) {
 	}
 }
 
-func TestReplace(t *testing.T) {
-	lab, v, err := eval(t, `r = rootfs([bb, other], replace = True, fhs = False)`)
+func TestOverwrite(t *testing.T) {
+	lab, v, err := eval(t, `r = rootfs([bb, other], overwrite = True, fhs = False)`)
 	if err != nil {
 		t.Fatal(err)
 	}

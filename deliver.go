@@ -12,7 +12,6 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/engine"
-	"github.com/labstar/labstar/internal/store/disk"
 )
 
 // Report is what a build did.
@@ -100,7 +99,7 @@ func (r *Report) link(d Delivered, from string) error {
 	if err := replace(tmp, d.Path); err != nil {
 		return err
 	}
-	if s, ok := r.owner.store.(*disk.Store); ok {
+	if s, ok := r.owner.store.(rooter); ok {
 		abs, err := filepath.Abs(d.Path)
 		if err != nil {
 			return err
@@ -108,6 +107,11 @@ func (r *Report) link(d Delivered, from string) error {
 		return s.AddRoot(abs, d.Digest)
 	}
 	return nil
+}
+
+// rooter is a store that keeps content alive while a link to it is there.
+type rooter interface {
+	AddRoot(link string, digests ...action.Digest) error
 }
 
 // replace renames tmp over path; a folder or file in the way is moved aside

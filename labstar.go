@@ -203,7 +203,7 @@ func (l *Labstar) openStore() (store.Store, error) {
 			l.store = s
 		}
 		if l.runner == nil {
-			l.runner = linux.New(linux.Options{})
+			l.runner = linux.New()
 		}
 	})
 	return l.store, l.openErr

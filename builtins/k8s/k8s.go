@@ -41,13 +41,15 @@ a tag can stand for another image tomorrow.
 	])`, callManifest, schema.Returns("a file"))
 
 func callManifest(c *schema.Call, a *manifestArgs) (starlark.Value, error) {
-	list, single := a.Objects.([]any), false
-	if list == nil {
-		dict, ok := a.Objects.(schema.Dict[any])
-		if !ok {
-			return nil, c.ArgErrorf("objects", "got %s, want a dict or a list of dicts", kindOf(a.Objects))
-		}
-		list, single = []any{dict}, true
+	var list []any
+	single := false
+	switch o := a.Objects.(type) {
+	case []any:
+		list = o
+	case schema.Dict[any]:
+		list, single = []any{o}, true
+	default:
+		return nil, c.ArgErrorf("objects", "got %s, want a dict or a list of dicts", kindOf(a.Objects))
 	}
 	v := validator{scope: c.Session().Scope}
 	for i, o := range list {

@@ -63,7 +63,7 @@ func (x *Index) Resolve(names []string, preferred map[string]bool) (*Resolution,
 			queue = r.add(queue, need, p.Name)
 		}
 	}
-	return r.res, x.findConflicts(r.res)
+	return r.res, x.FindConflicts(r.res)
 }
 
 func (r *resolver) add(queue []*Package, p *Package, parent string) []*Package {
@@ -165,8 +165,8 @@ func (r *resolver) unsatisfied(p *Package, g Group) error {
 	return e
 }
 
-// findConflicts fills in res.Conflicts from Conflicts and Breaks.
-func (x *Index) findConflicts(res *Resolution) error {
+// FindConflicts fills in res.Conflicts for res.Packages, from Conflicts and Breaks.
+func (x *Index) FindConflicts(res *Resolution) error {
 	for name, p := range res.Packages {
 		for _, field := range []string{p.Conflicts, p.Breaks} {
 			groups, err := ParseRelations(field)

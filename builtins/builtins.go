@@ -4,23 +4,36 @@
 package builtins
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/labstar/labstar/builtins/k8s"
 	"github.com/labstar/labstar/builtins/oci"
 	"github.com/labstar/labstar/builtins/rootfs"
 	"github.com/labstar/labstar/builtins/run"
+	"github.com/labstar/labstar/builtins/source"
+	"github.com/labstar/labstar/builtins/toolchain"
 	"github.com/labstar/labstar/builtins/userland"
+	"github.com/labstar/labstar/internal/lock"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
 // All returns every builtin.
 func All() []*schema.Builtin {
 	return slices.Concat(
+		source.Builtins(),
+		toolchain.Builtins(),
 		run.Builtins(),
 		userland.Builtins(),
 		rootfs.Builtins(),
 		oci.Builtins(),
 		k8s.Builtins(),
 	)
+}
+
+// Resolvers returns what fills in lab.lock, by the kind of entry.
+func Resolvers() map[string]lock.Resolver {
+	all := source.Resolvers()
+	maps.Copy(all, toolchain.Resolvers())
+	return all
 }

@@ -1,0 +1,29 @@
+package builtins_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/labstar/labstar/builtins"
+)
+
+func TestEveryBuiltinOnce(t *testing.T) {
+	var names []string
+	for _, b := range builtins.All() {
+		if slices.Contains(names, b.Name()) {
+			t.Errorf("%s is there twice", b.Name())
+		}
+		names = append(names, b.Name())
+	}
+	for _, want := range []string{
+		"file", "glob", "text", "fetch", "unpack", "patch", "tree", "pick", "debian_packages", "debian_source",
+		"run", "busybox", "rootfs", "user", "initramfs", "oci_image", "k8s_manifest",
+	} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	if builtins.Resolvers()["fetch"] == nil {
+		t.Error("nothing resolves fetch")
+	}
+}

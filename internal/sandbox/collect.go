@@ -43,34 +43,29 @@ func (e *MissingError) Error() string {
 // folder; an error names what leads out of it. A *MissingError says that there is
 // nothing.
 //
-// If the build folder was an overlay the path may be that of a merged copy,
-// which Collect makes inside spec.Scratch: of a folder that is partly in the
-// lower folders all of it is copied, of one that is new nothing is.
+// What is found through a link, and what is not (only) in the upper folder of an
+// overlay, is copied, inside spec.Scratch, and the path is that of the copy: the
+// caller may move it away. So collect all outputs before moving any.
 func Collect(spec *Spec, res *Result, output string) (string, error) {
 	v := view{upper: res.Upper, lower: res.Lower}
 	at, err := v.resolve(output)
 	if err != nil {
 		return "", err
 	}
-	if len(res.Lower) == 0 {
-		return v.upper + at, nil
-	}
 	found := v.find(at)
-	if found.merged() || found.top() != v.upper+at {
-		to, err := os.MkdirTemp(spec.Scratch, "output-")
-		if err != nil {
-			return "", fmt.Errorf("taking output %q: %w", output, err)
-		}
-		to = filepath.Join(to, "merged")
-		if err := v.copy(at, to); err != nil {
-			return "", fmt.Errorf("taking output %q: %w", output, err)
-		}
-		return to, nil
+	linked := at != strings.TrimSuffix("/"+path.Clean(filepath.ToSlash(output)), "/.")
+	if !linked && !found.merged() && found.top() == v.upper+at {
+		return found.top(), nil
 	}
-	if err := stripMarks(found.top()); err != nil {
+	to, err := os.MkdirTemp(spec.Scratch, "output-")
+	if err == nil {
+		to = filepath.Join(to, "copy")
+		err = copyEntry(found, to)
+	}
+	if err != nil {
 		return "", fmt.Errorf("taking output %q: %w", output, err)
 	}
-	return found.top(), nil
+	return to, nil
 }
 
 // view reads the build folder as the command saw it. Paths in it are absolute,
@@ -103,7 +98,7 @@ func (v view) find(at string) entry {
 			root = root.child(part)
 		}
 	}
-	if root.info == nil && at == "" {
+	if at == "" {
 		root.info, _ = os.Lstat(v.upper)
 	}
 	return root

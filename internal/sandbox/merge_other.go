@@ -14,9 +14,7 @@ func isWhiteout(fs.FileInfo) bool { return false }
 
 func isOpaque(string) bool { return false }
 
-func (v view) copy(string, string) error { return errors.New("merging an output: want Linux") }
-
-func stripMarks(string) error { return nil }
+func copyEntry(entry, string) error { return errors.New("merging an output: want Linux") }
 
 // RemoveAll is os.RemoveAll.
 func RemoveAll(dir string) error { return os.RemoveAll(dir) }

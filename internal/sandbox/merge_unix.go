@@ -14,12 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How an overlay in a user namespace marks things in its upper folder
+// How an overlay in a user namespace marks a folder that hides those below it
 // (Documentation/filesystems/overlayfs.rst, "User xattr").
-const (
-	markPrefix = "user.overlay."
-	opaqueMark = markPrefix + "opaque"
-)
+const opaqueMark = "user.overlay.opaque"
 
 // isWhiteout tells whether an entry hides one below it: a device 0/0.
 func isWhiteout(fi fs.FileInfo) bool {
@@ -34,10 +31,8 @@ func isOpaque(dir string) bool {
 	return err == nil && n == 1 && b[0] == 'y'
 }
 
-// copy copies what the view has at a path to the host path to, which must not
-// exist. The lower folders are only read: their files are the store's.
-func (v view) copy(at, to string) error { return copyEntry(v.find(at), to) }
-
+// copyEntry copies an entry to the host path to, which must not exist. The lower
+// folders are only read: their files are the store's.
 func copyEntry(e entry, to string) error {
 	switch mode := e.info.Mode(); {
 	case mode.IsDir():
@@ -90,41 +85,6 @@ func copyFile(from, to string, perm fs.FileMode) error {
 		return err
 	}
 	return os.Chmod(to, perm)
-}
-
-// stripMarks removes the overlay's own attributes from a tree of the upper
-// folder, and whiteouts, which hide nothing in a folder that is all new.
-func stripMarks(root string) error {
-	return filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		switch {
-		case d.Type().IsRegular(), d.IsDir():
-			return stripMark(name)
-		case d.Type()&fs.ModeCharDevice != 0:
-			if fi, err := d.Info(); err == nil && isWhiteout(fi) {
-				return os.Remove(name)
-			}
-		}
-		return nil
-	})
-}
-
-func stripMark(name string) error {
-	var b [1024]byte
-	n, err := unix.Llistxattr(name, b[:])
-	if err != nil || n == 0 {
-		return nil // ENOTSUP: no attributes, so no marks
-	}
-	for attr := range strings.SplitSeq(string(b[:n]), "\x00") {
-		if strings.HasPrefix(attr, markPrefix) {
-			if err := unix.Lremovexattr(name, attr); err != nil {
-				return fmt.Errorf("removing attribute %s of %s: %w", attr, name, err)
-			}
-		}
-	}
-	return nil
 }
 
 // RemoveAll is os.RemoveAll for folders in which a command may have taken its

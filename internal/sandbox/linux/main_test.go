@@ -4,10 +4,10 @@ package linux
 
 import (
 	"bytes"
+	"debug/elf"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,7 +24,7 @@ import (
 var probes = map[string]func(args []string) int{}
 
 func TestMain(m *testing.M) {
-	if name, ok := strings.CutPrefix(os.Args[0], "/bin/probe:"); ok {
+	if name, ok := strings.CutPrefix(filepath.Base(os.Args[0]), "probe:"); ok {
 		os.Exit(probes[name](os.Args[1:]))
 	}
 	if name, ok := strings.CutPrefix(os.Args[0], "host:"); ok {
@@ -114,7 +114,7 @@ func probe(t testing.TB, name string, args ...string) (*sandbox.Spec, *bytes.Buf
 	t.Helper()
 	out := &bytes.Buffer{}
 	return &sandbox.Spec{
-		Root: []string{root(t)}, Scratch: scratch(t), Output: out, Timeout: 20 * time.Second,
+		Root: []string{root(t)}, Inputs: libraries(), Scratch: scratch(t), Output: out, Timeout: 20 * time.Second,
 		// execve's first argument is the path; the probe's name is in argv[0].
 		Argv: append([]string{"/bin/probe:" + name}, args...),
 	}, out
@@ -133,6 +133,26 @@ func mustRun(t testing.TB, r *Runner, spec *sandbox.Spec, out *bytes.Buffer) str
 	return out.String()
 }
 
+// libraries are what the probe needs of the host when this test binary isn't
+// static (with the race detector, or where a test links C).
+func libraries() []sandbox.Mount {
+	f, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if libs, err := f.ImportedLibraries(); err != nil || len(libs) == 0 {
+		return nil
+	}
+	var mounts []sandbox.Mount
+	for _, dir := range []string{"/lib", "/lib64", "/usr/lib"} {
+		if at, err := filepath.EvalSymlinks(dir); err == nil {
+			mounts = append(mounts, sandbox.Mount{Source: at, Target: dir})
+		}
+	}
+	return mounts
+}
+
 func init() {
 	probes["hello"] = func(args []string) int {
 		fmt.Println("hello", strings.Join(args, " "))
@@ -146,5 +166,3 @@ func TestHello(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
-
-var _ = exec.Command

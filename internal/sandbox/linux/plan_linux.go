@@ -133,6 +133,10 @@ type mount struct {
 func (p *plan) targets() ([]mount, error) {
 	var mounts []mount
 	add := func(target string, folder bool, open func() slot) error {
+		if made, err := p.pointInScratch(target, folder); made || err != nil {
+			mounts = append(mounts, mount{target, open})
+			return err
+		}
 		at, fi, err := layers(p.spec.Root).resolve(target)
 		switch {
 		case err != nil:
@@ -167,6 +171,34 @@ func (p *plan) targets() ([]mount, error) {
 		}))
 	}
 	return mounts, errors.Join(errs...)
+}
+
+// pointInScratch makes the mount point of a target below a folder that the
+// command can write to, and reports whether it is there now.
+func (p *plan) pointInScratch(target string, folder bool) (bool, error) {
+	for dir, upper := range map[string]string{action.BuildDir: p.upper, "/tmp": filepath.Join(p.spec.Scratch, "tmp")} {
+		rel, ok := strings.CutPrefix(target, dir+"/")
+		if !ok {
+			continue
+		}
+		var below layers
+		if dir == action.BuildDir {
+			below = p.spec.Build
+		}
+		at, fi, err := below.resolve("/" + rel)
+		if err != nil || fi != nil {
+			return fi != nil, err
+		}
+		point := upper + at
+		if folder {
+			return true, os.MkdirAll(point, 0o755)
+		}
+		if err := os.MkdirAll(filepath.Dir(point), 0o755); err != nil {
+			return false, err
+		}
+		return true, os.WriteFile(point, nil, 0o644)
+	}
+	return false, nil
 }
 
 func kind(folder bool) string {

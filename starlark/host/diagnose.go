@@ -94,6 +94,7 @@ func (ld *loader) builtinErrors(stack starlark.CallStack, wrong []*schema.Error)
 		}
 		es = append(es, &e)
 	}
+	es.sort()
 	return es
 }
 
@@ -155,6 +156,7 @@ func (ld *loader) signatureErrors(stack starlark.CallStack, msg string) Errors {
 		}
 		es = append(es, report(&schema.Error{Index: index, Msg: text, Hint: params.hint(match[1])}))
 	}
+	es.sort()
 	return es
 }
 

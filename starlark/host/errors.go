@@ -1,7 +1,9 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/labstar/labstar/action"
@@ -21,7 +23,8 @@ type Error struct {
 	// Source is the line of the script.
 	Source string `json:"source,omitempty"`
 	// Stack is the calls that led here, innermost first, without the error's own
-	// position: where the function was called, and what function that is in.
+	// position: where the function was called or the module loaded, and what
+	// function that is in.
 	Stack []action.Frame `json:"stack,omitempty"`
 	// Err is what caused it, if anything.
 	Err error `json:"-"`
@@ -81,4 +84,11 @@ func (es Errors) withHint(hint string) Errors {
 		e.Hint = hint
 	}
 	return es
+}
+
+// sort puts the errors of one file in the order of the source.
+func (es Errors) sort() {
+	slices.SortStableFunc(es, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
 }

@@ -105,6 +105,8 @@ type Module struct {
 	Files []Read
 	// Steps is how many the interpreter took.
 	Steps uint64
+
+	loader *loader
 }
 
 // Global is a global variable of the script.

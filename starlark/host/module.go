@@ -61,7 +61,6 @@ func newLoader(ctx context.Context, cfg Config) *loader {
 		modules: map[string]*module{},
 		remotes: map[string]place{},
 		dirs:    folders{},
-		thread:  &starlark.Thread{Name: "labstar"},
 	}
 	ld.files = newFiles(ld)
 	pins := cfg.Pins
@@ -80,13 +79,18 @@ func newLoader(ctx context.Context, cfg Config) *loader {
 		v.Freeze()
 		ld.predeclared[name] = v
 	}
-	ld.thread.Load = ld.load
+	ld.newThread()
+	return ld
+}
+
+func (ld *loader) newThread() {
+	ld.thread = &starlark.Thread{Name: "labstar", Load: ld.load}
 	ld.thread.Print = func(_ *starlark.Thread, msg string) {
-		if cfg.Print != nil {
-			cfg.Print(ld.session.Scope.Readable(msg))
+		if ld.cfg.Print != nil {
+			ld.cfg.Print(ld.session.Scope.Readable(msg))
 		}
 	}
-	return ld
+	ld.session.Attach(ld.thread)
 }
 
 // noPins is an empty lab.lock that takes no requests.
@@ -99,45 +103,68 @@ func (ld *loader) context() context.Context           { return ld.session.Contex
 func (ld *loader) isPredeclared(name string) bool     { return ld.predeclared.Has(name) }
 func (ld *loader) module(name string) (*module, bool) { m, ok := ld.modules[name]; return m, ok }
 
-// run evaluates the main file in a goroutine of its own, so that an operation
-// that can't be interrupted does not hold up the caller.
+// run evaluates the main file.
 func (ld *loader) run(name string) (*Module, error) {
-	ctx, cancel := context.WithCancelCause(ld.session.Context)
+	ld.main = name
+	return guardedRun(ld, func() (*Module, error) { return ld.evaluate(place{ld.cfg.FS, "", name}) })
+}
+
+// guardedRun runs f under the watchdog, in a goroutine of its own, so that an
+// operation that can't be interrupted does not hold up the caller.
+func guardedRun[T any](ld *loader, f func() (T, error)) (T, error) {
+	outer := ld.session.Context
+	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
 	ld.session.Context = ctx
-	ld.session.Attach(ld.thread)
 	ld.limit = newWatchdog(ld.cfg.Limits, ld.thread, cancel)
 	type outcome struct {
-		mod *Module
+		v   T
 		err error
 	}
 	done := make(chan outcome, 1)
-	ld.main = name
 	go func() {
-		mod, err := ld.evaluate(place{ld.cfg.FS, "", name})
-		done <- outcome{mod, err}
+		var o outcome
+		defer func() {
+			if r := recover(); r != nil {
+				o.err = Errors{{File: ld.main, Msg: fmt.Sprintf("internal error of the interpreter: %v", r)}}
+			}
+			done <- o
+		}()
+		o.v, o.err = f()
 	}()
 	stuck := ld.limit.watch(ctx)
 	defer ld.limit.stop()
 	select {
 	case o := <-done:
-		return o.mod, o.err
+		return o.v, o.err
 	case <-stuck:
-		return nil, ld.stuckError()
+		var none T
+		return none, ld.stuckError()
 	}
 }
 
-func (ld *loader) evaluate(main place) (mod *Module, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			mod, err = nil, Errors{{File: main.name(), Msg: fmt.Sprintf("internal error of the interpreter: %v", r)}}
+// Call calls a function that the script left, under the same limits and with
+// the same rendering of errors; for tests and for embedders. Calls of one Module
+// must not overlap.
+func (m *Module) Call(ctx context.Context, fn starlark.Value, args ...starlark.Value) (starlark.Value, error) {
+	ld := m.loader
+	ld.session.Context = ctx
+	ld.newThread()
+	return guardedRun(ld, func() (starlark.Value, error) {
+		v, err := starlark.Call(ld.thread, fn, args, nil)
+		if err != nil {
+			return nil, ld.diagnose(err)
 		}
-	}()
+		return v, nil
+	})
+}
+
+func (ld *loader) evaluate(main place) (*Module, error) {
 	m, err := ld.exec(main, nil)
 	if err != nil {
 		return nil, err
 	}
-	mod = &Module{File: m.name(), Scope: ld.session.Scope, Files: ld.files.list(), Steps: ld.thread.ExecutionSteps()}
+	mod := &Module{File: m.name(), Scope: ld.session.Scope, Files: ld.files.list(), Steps: ld.thread.ExecutionSteps(), loader: ld}
 	for _, m := range ld.order {
 		mod.Modules = append(mod.Modules, Read{Path: m.name(), Digest: m.digest, Kind: action.File})
 	}

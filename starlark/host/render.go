@@ -53,6 +53,7 @@ func (e *Error) Render(w io.Writer, color bool) {
 	if e.Hint != "" {
 		fmt.Fprintf(w, "  %s %s\n", paint(cyan, "hint:"), indent(printable(e.Hint)))
 	}
+	callee := e.in
 	for i, f := range e.Stack {
 		if i == maxStack && len(e.Stack) > maxStack+1 {
 			fmt.Fprintf(w, "  %s\n", paint(faint, fmt.Sprintf("… and %d more", len(e.Stack)-i)))
@@ -62,7 +63,12 @@ func (e *Error) Render(w io.Writer, color bool) {
 		if f.Func != "" && f.Func != toplevel {
 			in = " in " + f.Func
 		}
-		fmt.Fprintf(w, "  %s\n", paint(faint, printable("called from "+f.String()+in)))
+		verb := "called from "
+		if callee == toplevel {
+			verb = "loaded from "
+		}
+		callee = f.Func
+		fmt.Fprintf(w, "  %s\n", paint(faint, printable(verb+f.String()+in)))
 	}
 }
 

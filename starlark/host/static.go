@@ -43,7 +43,7 @@ var notStarlark = map[string]string{
 	"await":  "actions run side by side by themselves",
 }
 
-var gotToken = regexp.MustCompile(`got ('[^']*'|\S+?)(,|$)`)
+var formatString = regexp.MustCompile(`\b[fF]["']`)
 
 func (ld *loader) syntaxErrors(m *module, err error) error {
 	var se syntax.Error
@@ -66,7 +66,7 @@ func (ld *loader) syntaxErrors(m *module, err error) error {
 		first := identifier(strings.TrimLeft(e.Source, " \t"))
 		e.Hint = notStarlark[first]
 	}
-	if col >= 2 && col <= len(runes) && (runes[col-2] == 'f' || runes[col-2] == 'F') && (runes[col-1] == '"' || runes[col-1] == '\'') {
+	if strings.Contains(se.Msg, "got string literal") && formatString.MatchString(e.Source) {
 		e.Hint = `Starlark has no f"…": use "%s" % x or "{}".format(x)`
 	}
 	if strings.Contains(se.Msg, "got '='") || strings.HasPrefix(rest, "= ") {
@@ -113,12 +113,7 @@ func (ld *loader) resolveErrors(m *module, err error) error {
 		}
 		es = append(es, e)
 	}
-	slices.SortStableFunc(es, func(a, b *Error) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Col - b.Col
-	})
+	es.sort()
 	if n := len(es) - maxReported; n > 0 {
 		es = es[:maxReported]
 		es[maxReported-1].Hint = fmt.Sprintf("and %d more like these", n)

@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"go.starlark.net/starlark"
 
@@ -112,10 +113,22 @@ func (c *Call) tokenError(arg string, err *action.TokenError) *Error {
 }
 
 // CallInternal implements starlark.Callable.
-func (b *Builtin) CallInternal(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func (b *Builtin) CallInternal(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (v starlark.Value, err error) {
 	session, _ := thread.Local(sessionKey).(*Session)
 	if session == nil {
 		return nil, errors.New(b.name + ": called outside of an evaluation")
 	}
-	return b.invoke(&Call{builtin: b, thread: thread, session: session, args: args, kwargs: kwargs})
+	c := &Call{builtin: b, thread: thread, session: session, args: args, kwargs: kwargs}
+	defer c.recoverPanic(&err)
+	return b.invoke(c)
+}
+
+// recoverPanic makes an error of a builtin's panic, so that it has the script's
+// position and the program goes on.
+func (c *Call) recoverPanic(err *error) {
+	if r := recover(); r != nil {
+		e := c.Errorf("internal error: %v", r)
+		e.Hint = "this is a fault of labstar, not of the script: please report it, with this:\n" + string(debug.Stack())
+		*err = e
+	}
 }

@@ -1,0 +1,141 @@
+// Package startest runs tests written in Starlark: those of the recipes in
+// stdlib, of a lab, and of builtins, by embedders too.
+//
+// There are two kinds of files. In *_test.star every function test_… is a test;
+// it uses the module assert:
+//
+//	load("web.star", "page")
+//
+//	def test_title():
+//	    assert.eq(page("x").title, "x")
+//	    assert.fails(lambda: page(3), "got int, want string")
+//
+// Any other file is cut into chunks at lines that are "---". Each is evaluated
+// by itself and must fail exactly where a comment says so:
+//
+//	busybox("src", optoins = {}) ### "unknown argument .* did you mean .options"
+//	---
+//	x = busybox(3)               ### "got int, want string"
+package startest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"github.com/labstar/labstar/starlark/host"
+)
+
+// Result is what came of one test: a function, or a chunk.
+type Result struct {
+	File    string
+	Name    string   // "test_title", or "chunk 12" with the line it starts at
+	Err     error    // nil if it passed
+	Output  []string // what it printed
+	Elapsed time.Duration
+}
+
+// Run runs the test files in fsys whose path or base name matches the pattern,
+// each test as a subtest of t. It fails if there are none.
+func Run(t *testing.T, cfg host.Config, fsys fs.FS, pattern string) {
+	t.Helper()
+	results, err := Files(t.Context(), cfg, fsys, pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results) == 0 {
+		t.Fatalf("no tests in files that match %q", pattern)
+	}
+	for _, r := range results {
+		t.Run(r.File+"/"+r.Name, func(t *testing.T) {
+			for _, line := range r.Output {
+				t.Log(line)
+			}
+			if r.Err != nil {
+				t.Error(r.Err)
+			}
+		})
+	}
+}
+
+// Files runs the test files in fsys whose path or base name matches the
+// pattern, such as "*_test.star". The error is about finding them; a test that
+// failed is in its Result.
+func Files(ctx context.Context, cfg host.Config, fsys fs.FS, pattern string) ([]Result, error) {
+	var results []Result
+	err := fs.WalkDir(fsys, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		whole, err := path.Match(pattern, p)
+		if err != nil {
+			return fmt.Errorf("malformed pattern %q: %w", pattern, err)
+		}
+		if base, _ := path.Match(pattern, path.Base(p)); !whole && !base {
+			return nil
+		}
+		if strings.HasSuffix(p, "_test.star") {
+			results = append(results, Functions(ctx, cfg, fsys, p)...)
+			return nil
+		}
+		src, err := fs.ReadFile(fsys, p)
+		if err != nil {
+			return err
+		}
+		results = append(results, Chunks(ctx, cfg, fsys, p, src)...)
+		return nil
+	})
+	return results, err
+}
+
+// Functions runs the functions test_… of one file, in their order. A file that
+// can't be evaluated is one failed result.
+func Functions(ctx context.Context, cfg host.Config, fsys fs.FS, file string) []Result {
+	var out []string
+	cfg = configure(cfg, fsys, &out)
+	start := time.Now()
+	mod, err := host.Load(ctx, cfg, file)
+	if err != nil {
+		return []Result{{File: file, Name: "load", Err: err, Output: out, Elapsed: time.Since(start)}}
+	}
+	var results []Result
+	for _, g := range mod.Globals {
+		fn, ok := g.Value.(starlark.Callable)
+		if !ok || !strings.HasPrefix(g.Name, "test_") {
+			continue
+		}
+		out = nil
+		start := time.Now()
+		_, err := mod.Call(ctx, fn)
+		results = append(results, Result{File: file, Name: g.Name, Err: err, Output: out, Elapsed: time.Since(start)})
+	}
+	if len(results) == 0 {
+		err := errors.New(file + " has no functions named test_…: add one, or end the file's name otherwise")
+		results = append(results, Result{File: file, Name: "load", Err: err})
+	}
+	return results
+}
+
+// configure adds assert and gathers what is printed.
+func configure(cfg host.Config, fsys fs.FS, out *[]string) host.Config {
+	cfg.FS = fsys
+	globals := starlark.StringDict{"assert": assert}
+	maps.Copy(globals, cfg.Globals)
+	cfg.Globals = globals
+	show := cfg.Print
+	cfg.Print = func(msg string) {
+		*out = append(*out, msg)
+		if show != nil {
+			show(msg)
+		}
+	}
+	return cfg
+}

@@ -46,6 +46,10 @@ type Item struct {
 	Artifact *action.Artifact
 }
 
+// Pick returns the named targets, all if none are named. A name that the script
+// has no target for is a *TargetError.
+func (lab *Lab) Pick(names ...string) ([]Target, error) { return lab.pick(names) }
+
 // pick returns the named targets, all if none are named.
 func (lab *Lab) pick(names []string) ([]Target, error) {
 	if len(names) == 0 {

@@ -16,6 +16,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/labstar/labstar/internal/sandbox"
 )
 
 // Status says how a check ended.
@@ -40,18 +42,21 @@ type Check struct {
 type Options struct {
 	Store  string // the store's folder; need not exist yet
 	Mirror string // URL of the Debian mirror
-	// Sandbox tries to run a command in the sandbox; its error says what to do.
-	Sandbox func(context.Context) error
+	// Sandbox tries the sandbox, with its files in the folder dir.
+	Sandbox func(ctx context.Context, dir string) []sandbox.Finding
 	// Client makes the requests; nil is http.DefaultClient.
 	Client *http.Client
 }
 
 // Examine makes all checks, in a fixed order. It takes at most some seconds.
 func Examine(ctx context.Context, o Options) []Check {
+	at := existing(o.Store)
 	checks := []Check{platform()}
-	checks = append(checks, namespaces()...)
-	checks = append(checks, sandboxed(ctx, o.Sandbox))
-	checks = append(checks, storage(o.Store)...)
+	if o.Sandbox != nil {
+		checks = append(checks, isolation(ctx, o, at)...)
+	}
+	checks = append(checks, writable(o.Store, at))
+	checks = append(checks, space(o.Store, at)...)
 	return append(checks, mirror(ctx, o), kvm())
 }
 
@@ -65,29 +70,20 @@ func Healthy(checks []Check) bool {
 	return true
 }
 
-func sandboxed(ctx context.Context, try func(context.Context) error) Check {
-	c := Check{Name: "sandbox", Status: OK, Detail: "commands run isolated, without root"}
-	if try == nil {
-		return Check{Name: "sandbox", Status: Warning, Detail: "not tried"}
-	}
+// isolation tells what the sandbox found: that it works, or what forbids it (user
+// namespaces, AppArmor, an unsuitable file system) and how to allow it.
+func isolation(ctx context.Context, o Options, dir string) []Check {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := try(ctx); err != nil {
-		c.Status = Failed
-		c.Detail, c.Remedy = splitHint(err.Error())
+	var checks []Check
+	for _, f := range o.Sandbox(ctx, dir) {
+		c := Check{Name: f.Name, Status: OK, Detail: f.Detail, Remedy: f.Remedy}
+		if !f.OK {
+			c.Status = Failed
+		}
+		checks = append(checks, c)
 	}
-	return c
-}
-
-// splitHint divides an error of ours into what happened and what to do.
-func splitHint(msg string) (detail, remedy string) {
-	if detail, remedy, ok := strings.Cut(msg, "\n"); ok {
-		return strings.TrimSuffix(detail, ":"), strings.TrimSpace(remedy)
-	}
-	if detail, remedy, ok := strings.Cut(msg, "; "); ok {
-		return detail, remedy
-	}
-	return msg, ""
+	return checks
 }
 
 // mirror asks for the smallest file that every Debian mirror has.
@@ -127,17 +123,14 @@ func mirror(ctx context.Context, o Options) Check {
 	return c
 }
 
-// storage looks at the file system that holds, or will hold, the store.
-func storage(dir string) []Check {
-	at := dir
+// existing returns what exists of the way to dir.
+func existing(dir string) string {
 	for {
-		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
-			break
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
 		}
-		at = filepath.Dir(at)
+		dir = filepath.Dir(dir)
 	}
-	list := []Check{writable(dir, at)}
-	return append(list, space(dir, at)...)
 }
 
 // writable creates and removes a file in the folder, or in what exists of the
@@ -167,9 +160,9 @@ func platform() Check {
 	}
 	c.Detail = "Linux " + release + ", " + runtime.GOARCH + fmt.Sprintf(", %d cores", runtime.NumCPU())
 	var major, minor int
-	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n == 2 && (major < 5 || major == 5 && minor < 11) {
+	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n == 2 && (major < 5 || major == 5 && minor < 12) {
 		c.Status = Failed
-		c.Remedy = "the sandbox needs Linux 5.11 (overlay mounts without root): install a newer kernel; on Debian 11: apt install linux-image-amd64/bullseye-backports"
+		c.Remedy = "the sandbox needs Linux 5.12 or newer (overlay mounts without root): install a newer kernel; on Debian 11: apt install linux-image-amd64/bullseye-backports"
 	}
 	return c
 }

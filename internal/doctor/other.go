@@ -6,8 +6,6 @@ import "errors"
 
 func kernelRelease() (string, error) { return "", errors.ErrUnsupported }
 
-func namespaces() []Check { return nil }
-
 func kvm() Check {
 	return Check{Name: "KVM", Status: Warning, Detail: "is a part of Linux; virtual machines are emulated here"}
 }

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/labstar/labstar/builtins"
+)
+
+// completeName is the hidden command that the shells' scripts call with the
+// words of the line, the last of which is to be completed. It prints candidates,
+// one a line, with a description after a tab.
+const completeName = "__complete"
+
+// The scripts do nothing but call it.
+var (
+	//go:embed completion/bash
+	bashCompletion string
+	//go:embed completion/zsh
+	zshCompletion string
+	//go:embed completion/fish
+	fishCompletion string
+)
+
+func completionCommand() command {
+	return command{
+		name: "completion", args: "bash|zsh|fish",
+		short: "print what makes a shell complete commands, flags and targets",
+		examples: `
+source <(labstar completion bash)    # in ~/.bashrc
+source <(labstar completion zsh)     # in ~/.zshrc
+labstar completion fish > ~/.config/fish/completions/labstar.fish`,
+		setup: func(a *app, _ *pflag.FlagSet) runner {
+			return func(_ context.Context, args []string) error {
+				if len(args) != 1 {
+					return usagef("completion", "want one shell: bash, zsh or fish")
+				}
+				script, ok := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[args[0]]
+				if !ok {
+					return usagef("completion", "got shell %q, want bash, zsh or fish", args[0])
+				}
+				_, err := io.WriteString(a.out, script)
+				return err
+			}
+		},
+	}
+}
+
+// candidate is one way to complete a word.
+type candidate struct{ word, about string }
+
+// complete answers the shells' scripts. Whatever goes wrong, it offers less.
+func (a *app) complete(ctx context.Context, words []string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	last := ""
+	if len(words) > 0 {
+		last, words = words[len(words)-1], words[:len(words)-1]
+	}
+	for _, c := range a.candidates(ctx, words, last) {
+		if strings.HasPrefix(c.word, last) {
+			a.printf("%s\t%s\n", c.word, c.about)
+		}
+	}
+	return nil
+}
+
+func (a *app) candidates(ctx context.Context, before []string, last string) []candidate {
+	if len(before) == 0 {
+		var list []candidate
+		for _, c := range commands() {
+			list = append(list, candidate{c.name, c.short})
+		}
+		return list
+	}
+	c, ok := findCommand(before[0])
+	if !ok {
+		return nil
+	}
+	fs := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+	c.setup(a, fs)
+	a.commonFlags(fs)
+	if strings.HasPrefix(last, "-") {
+		return flagCandidates(fs)
+	}
+	if list, isValue := valueCandidates(before[len(before)-1]); isValue {
+		return list
+	}
+	args, err := arguments(fs, before[1:])
+	if err != nil {
+		return nil
+	}
+	return a.argCandidates(ctx, c.name, args)
+}
+
+func flagCandidates(fs *pflag.FlagSet) []candidate {
+	var list []candidate
+	fs.VisitAll(func(f *pflag.Flag) {
+		_, usage := pflag.UnquoteUsage(f)
+		list = append(list, candidate{"--" + f.Name, usage})
+	})
+	return list
+}
+
+// valueCandidates are the values of the flag before the word.
+func valueCandidates(flag string) (list []candidate, ok bool) {
+	values := map[string][]string{"--color": {"auto", "always", "never"}, "--format": {"text", "dot", "json"}}
+	for _, v := range values[flag] {
+		list = append(list, candidate{word: v})
+	}
+	return list, len(list) > 0
+}
+
+// arguments are the words that are not flags.
+func arguments(fs *pflag.FlagSet, words []string) ([]string, error) {
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	err := fs.Parse(words)
+	return fs.Args(), err
+}
+
+func (a *app) argCandidates(ctx context.Context, command string, args []string) []candidate {
+	switch command {
+	case "help":
+		return a.candidates(ctx, nil, "")
+	case "completion":
+		return words("bash", "zsh", "fish")
+	case "cache":
+		if len(args) == 0 {
+			return words("stats", "verify", "gc", "dir")
+		}
+	case "docs":
+		var list []candidate
+		for _, b := range builtins.All() {
+			list = append(list, candidate{b.Name(), firstSentence(b)})
+		}
+		return list
+	case "fmt":
+		return scripts()
+	case "targets", "lock":
+		if len(args) == 0 {
+			return scripts()
+		}
+	case "run", "plan", "why", "graph":
+		var list []candidate
+		if len(args) == 0 {
+			list = scripts()
+		}
+		file, given := splitFile(args)
+		return append(list, a.targetCandidates(ctx, file, given)...)
+	}
+	return nil
+}
+
+func words(list ...string) []candidate {
+	var out []candidate
+	for _, w := range list {
+		out = append(out, candidate{word: w})
+	}
+	return out
+}
+
+// scripts are those in this folder.
+func scripts() []candidate {
+	names, err := filepath.Glob("*.star")
+	if err != nil {
+		return nil
+	}
+	return words(names...)
+}
+
+// targetCandidates are the targets of the script that are not on the line yet.
+func (a *app) targetCandidates(ctx context.Context, file string, given []string) []candidate {
+	a.err = io.Discard // what the script prints is not for this line
+	if _, err := os.Stat(file); err != nil {
+		return nil
+	}
+	ls, lab, err := a.load(ctx, file)
+	if err != nil {
+		return nil
+	}
+	defer ls.Close() //nolint:errcheck // nothing was written
+	var list []candidate
+	for _, t := range lab.Targets {
+		if !slices.Contains(given, t.Name) {
+			list = append(list, candidate{t.Name, fmt.Sprintf("%s, %s", t.Type, t.Site)})
+		}
+	}
+	return list
+}

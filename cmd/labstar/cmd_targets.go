@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/labstar/labstar"
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/term"
+)
+
+func targetsCommand() command {
+	return command{
+		name: "targets", args: "[FILE]",
+		short: "list what a script offers",
+		long: `
+Lists the targets of the script: its public variables that hold something to
+build, their types, where they are defined, and whether the store has them.`,
+		examples: `
+labstar targets
+labstar targets --json examples/tiny/lab.star`,
+		setup: func(a *app, fs *pflag.FlagSet) runner {
+			a.jsonFlag(fs)
+			a.cacheFlag(fs)
+			return func(ctx context.Context, args []string) error {
+				file, rest := splitFile(args)
+				if len(rest) > 0 {
+					return usagef("targets", "got %q, want a script", rest[0])
+				}
+				return a.listTargets(ctx, file)
+			}
+		},
+	}
+}
+
+func (a *app) listTargets(ctx context.Context, file string) (err error) {
+	ls, lab, err := a.load(ctx, file)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ls.Close()) }()
+	plan, err := ls.Plan(ctx, lab)
+	if err != nil {
+		return err
+	}
+	missing := map[action.Digest]bool{}
+	for _, s := range plan.Steps {
+		missing[s.Action.Definition()] = true
+	}
+	if a.json {
+		for _, t := range lab.Targets {
+			cached := isCached(t, missing)
+			ev := targetEvent{Event: "target", Name: t.Name, Type: t.Type, At: t.Site.String(), Items: len(t.Items), Cached: &cached}
+			if len(t.Items) == 1 {
+				ev.Kind = t.Items[0].Artifact.Kind().String()
+			}
+			if err := a.events.write(ev); err != nil {
+				return err
+			}
+		}
+		return a.events.write(summaryEvent{Event: "summary", Command: "targets", Seconds: a.seconds()})
+	}
+	if len(lab.Targets) == 0 {
+		a.say("%s has no targets", file)
+		return nil
+	}
+	return a.buffered(func(w io.Writer) error {
+		a.printTargets(w, lab.Targets, missing)
+		return nil
+	})
+}
+
+func isCached(t labstar.Target, missing map[action.Digest]bool) bool {
+	for _, item := range t.Items {
+		if missing[item.Artifact.Action.Definition()] {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *app) printTargets(w io.Writer, targets []labstar.Target, missing map[action.Digest]bool) {
+	nameWidth, typeWidth, siteWidth := 0, 0, 0
+	for _, t := range targets {
+		nameWidth = max(nameWidth, term.Width(t.Name))
+		typeWidth = max(typeWidth, term.Width(typeOf(t)))
+		siteWidth = max(siteWidth, len(t.Site.String()))
+	}
+	pad := func(s string, width int) string { return s + strings.Repeat(" ", max(width-term.Width(s), 0)) }
+	for _, t := range targets {
+		state := a.outTerm.Green("cached")
+		if !isCached(t, missing) {
+			state = a.outTerm.Yellow("to build")
+		}
+		fmt.Fprintf(w, "%s  %s  %s  %s\n", a.outTerm.Bold(pad(t.Name, nameWidth)), pad(typeOf(t), typeWidth), pad(t.Site.String(), siteWidth), state)
+	}
+}
+
+// typeOf is the target's type, with the number of its items if it is several.
+func typeOf(t labstar.Target) string {
+	if len(t.Items) == 1 && t.Items[0].Path == "" {
+		return t.Type
+	}
+	return fmt.Sprintf("%s of %d", t.Type, len(t.Items))
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/labstar/labstar"
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/term"
+)
+
+// targetEvent tells of a target: of run, where it was laid; of targets, what it is.
+type targetEvent struct {
+	Event  string `json:"event"` // "target"
+	Name   string `json:"name"`
+	Path   string `json:"path,omitempty"`
+	Type   string `json:"type,omitempty"`
+	Kind   string `json:"kind,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	Size   int64  `json:"size,omitempty"`
+	At     string `json:"at,omitempty"`
+	Items  int    `json:"items,omitempty"`
+	Cached *bool  `json:"cached,omitempty"`
+}
+
+// printDelivered prints one line for each target.
+func printDelivered(w io.Writer, out string, list []labstar.Delivered) error {
+	type row struct{ path, size string }
+	var rows []row
+	width := 0
+	for i := 0; i < len(list); {
+		d, n := list[i], 1
+		for i+n < len(list) && list[i+n].Target == d.Target {
+			n++
+		}
+		r := row{path: d.Path, size: sizeOf(d)}
+		if whole := filepath.Join(out, d.Target); whole != d.Path {
+			r = row{path: whole + string(filepath.Separator), size: plural(n, "item", "items")}
+		}
+		rows = append(rows, r)
+		width = max(width, term.Width(r.path))
+		i += n
+	}
+	for _, r := range rows {
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, r.path, r.size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostFiles is how many files of a tree are counted for its size: a run in which
+// nothing is to be done should not take long.
+const mostFiles = 1000
+
+func sizeOf(d labstar.Delivered) string {
+	if d.Kind == action.File {
+		return term.Bytes(d.Digest.Size)
+	}
+	root, err := filepath.EvalSymlinks(d.Path)
+	if err != nil {
+		return "tree"
+	}
+	var files int
+	var bytes int64
+	err = filepath.WalkDir(root, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		if files++; files > mostFiles {
+			return fs.SkipAll
+		}
+		fi, err := e.Info()
+		if err == nil {
+			bytes += fi.Size()
+		}
+		return err
+	})
+	switch {
+	case err != nil && !errors.Is(err, fs.SkipAll):
+		return "tree"
+	case files > mostFiles:
+		return fmt.Sprintf("more than %d files", mostFiles)
+	}
+	return term.Bytes(bytes) + " in " + plural(files, "file", "files")
+}

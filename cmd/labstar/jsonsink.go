@@ -1,0 +1,150 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/labstar/labstar"
+	"github.com/labstar/labstar/action"
+)
+
+// jsonSink writes events for programs: with --json, a command prints one JSON
+// object a line on standard output, and nothing on standard error but what is
+// wrong with the command line itself. The member "event" says what it tells:
+//
+//	print     the script printed "text"
+//	lock      lab.lock changed: "kind", "name", "old", "new" ("" when added, removed)
+//	plan      the build starts; "needed" actions were not found at once
+//	cached    found by its key: "id", "title", "at"; "count" actions are settled by it
+//	start     an action begins to run: "id", "title", "op", "at"
+//	progress  a transfer: "id", "done" and "size" in bytes (size 0: not known); at
+//	          most ten a second for an action
+//	wait      another process builds it: "id", "title"
+//	finish    it ran: "id", "title", "seconds", "outputs" (name, kind, digest, size)
+//	fail      it failed: "id", "title", "at", "message", "exit" (of a command),
+//	          "log" (the file with all it printed), "tail" (its last lines)
+//	skip      it was not run since an input failed: "id", "title"
+//	target    delivered: "name", "path", "kind", "digest", "size"
+//	error     something is wrong: "message", and for a script "file", "line",
+//	          "col", "hint" and "stack" where they are known
+//	step      (plan) an action that would run: "id", "title", "op", "at", "sure" (false:
+//	          it may turn out to be there), "seconds" it took before (0: not known)
+//	change    (plan, why) what is different: "target", "chain" (the way down to it),
+//	          "what" (the difference, line by line), "at"
+//	check     (doctor) "name", "status" (ok, warning, failed), "detail", "remedy"
+//	version   (version) "version", "revision", "go", "platform"
+//	summary   always the last of run and plan; see summaryEvent and planEvent
+//
+// "id" is the SHA-256 of the action's definition, "at" is "file:line:col" in the
+// script. New members and events may be added; a reader skips what it does not
+// know.
+type jsonSink struct {
+	mu   sync.Mutex
+	out  io.Writer
+	err  error
+	last map[*action.Action]time.Time // of the progress events
+}
+
+func newJSONSink(out io.Writer) *jsonSink {
+	return &jsonSink{out: out, last: map[*action.Action]time.Time{}}
+}
+
+// write prints one event; the first error of the stream is returned ever after.
+func (s *jsonSink) write(event any) error {
+	b, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("writing an event: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		_, s.err = s.out.Write(append(b, '\n'))
+	}
+	return s.err
+}
+
+func (s *jsonSink) event(ev labstar.Event) {
+	if e := s.convert(ev); e != nil {
+		_ = s.write(e) // kept, and returned for the summary
+	}
+}
+
+func (s *jsonSink) close() {}
+
+// actionEvent is plan, cached, start, progress, wait, finish, fail and skip.
+type actionEvent struct {
+	Event   string       `json:"event"`
+	ID      string       `json:"id,omitempty"`
+	Title   string       `json:"title,omitempty"`
+	Op      string       `json:"op,omitempty"`
+	At      string       `json:"at,omitempty"`
+	Needed  int          `json:"needed,omitempty"`
+	Count   int          `json:"count,omitempty"`
+	Done    *int64       `json:"done,omitempty"`
+	Size    *int64       `json:"size,omitempty"`
+	Seconds *float64     `json:"seconds,omitempty"`
+	Outputs []outputInfo `json:"outputs,omitempty"`
+	Message string       `json:"message,omitempty"`
+	Exit    int          `json:"exit,omitempty"`
+	Log     string       `json:"log,omitempty"`
+	Tail    []string     `json:"tail,omitempty"`
+}
+
+type outputInfo struct {
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"` // of a file; of a tree, that of its encoded root directory
+}
+
+type printEvent struct {
+	Event string `json:"event"`
+	Text  string `json:"text"`
+}
+
+// convert returns what to print for ev, nil for nothing.
+func (s *jsonSink) convert(ev labstar.Event) any {
+	e := &actionEvent{Event: string(ev.Kind), Needed: ev.Total, Count: ev.Count}
+	if a := ev.Action; a != nil {
+		e.ID, e.Title, e.At = a.Definition().Hex(), a.Title, at(a)
+		if ev.Kind == labstar.EventStart {
+			e.Op = a.Op.Name
+		}
+	}
+	switch ev.Kind {
+	case labstar.EventProgress:
+		s.mu.Lock()
+		recent := ev.Time.Sub(s.last[ev.Action]) < 100*time.Millisecond
+		if !recent {
+			s.last[ev.Action] = ev.Time
+		}
+		s.mu.Unlock()
+		if recent && ev.Done != ev.Size {
+			return nil
+		}
+		e.Title, e.At, e.Done, e.Size = "", "", &ev.Done, &ev.Size
+	case labstar.EventFinish:
+		seconds := ev.Elapsed.Seconds()
+		e.Seconds = &seconds
+		if ev.Result != nil {
+			for _, o := range ev.Result.Outputs {
+				e.Outputs = append(e.Outputs, outputInfo{o.Name, o.Kind.String(), o.Digest.String(), o.Digest.Size})
+			}
+		}
+	case labstar.EventFail:
+		f := newFailure(ev.Err)
+		e.Message, e.Exit, e.Log, e.Tail = f.message, f.exit, f.log, f.tail
+	}
+	return e
+}
+
+// at is where the script made an action, "" if that isn't known.
+func at(a *action.Action) string {
+	if len(a.Site) == 0 {
+		return ""
+	}
+	return a.Site[0].String()
+}

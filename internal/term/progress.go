@@ -234,7 +234,7 @@ func (p *Progress) summary(now time.Time, cols int) string {
 	if width := min(cols-Width(text)-2, 40); width >= 8 {
 		text = p.term.bar(width, int64(p.done), int64(p.total)) + "  " + text
 	}
-	return text
+	return p.term.Truncate(text, cols)
 }
 
 // bar draws done of total, width columns wide.

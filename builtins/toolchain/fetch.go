@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 	"sync"
 
@@ -32,7 +31,7 @@ var fetchOp = &action.Op{Name: "debian/fetch", Version: 1, Network: true, Run: r
 func newFetch(c *schema.Call, p fetchParams, title string) (*action.Artifact, error) {
 	act, err := c.Action(action.Spec{
 		Op: fetchOp, Params: p, Fixed: p.Content.Hash, Title: title,
-		Outputs: []action.Output{{Name: path.Base(p.Path), Kind: action.File}},
+		Outputs: []action.Output{{Name: "file", Kind: action.File}},
 	})
 	if err != nil {
 		return nil, err
@@ -55,14 +54,13 @@ func runFetch(ctx context.Context, env action.Env) error {
 		return err
 	}
 	bases := append(mirrors(env.Config), strings.Fields(env.Config("debian.archive"))...)
-	output := path.Base(p.Path)
 	var w action.BlobWriter
 	err := download.Fetch(ctx, download.Request{
 		URLs: debian.URLs(bases, p.Path), SHA256: p.Content.Hash, Size: p.Content.Size, Progress: env.Progress,
 		Client: client(),
 		Create: func() (download.Sink, error) {
 			var err error
-			w, err = env.CreateFile(output)
+			w, err = env.CreateFile("file")
 			return w, err
 		},
 	})

@@ -38,14 +38,19 @@ type Lab struct {
 	Engine  *engine.Engine
 }
 
-// New returns a Lab that ends with the test.
-func New(t testing.TB) *Lab {
+// New returns a Lab that ends with the test. config, if given, has the settings
+// of the machine for ops that use the network.
+func New(t testing.TB, config ...func(key string) string) *Lab {
 	t.Helper()
 	st, err := disk.Open(t.TempDir(), disk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(engine.Options{Store: st, Jobs: 2})
+	opts := engine.Options{Store: st, Jobs: 2}
+	if len(config) > 0 {
+		opts.Config = config[0]
+	}
+	e, err := engine.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +62,9 @@ func New(t testing.TB) *Lab {
 	session := &schema.Session{Context: context.Background(), Scope: action.NewScope()}
 	return &Lab{t: t, session: session, content: map[action.Digest][]byte{}, Store: st, Engine: e}
 }
+
+// SetPins gives the evaluation a lock.
+func (l *Lab) SetPins(p schema.Pins) { l.session.Pins = p }
 
 // Scope returns the evaluation's scope.
 func (l *Lab) Scope() *action.Scope { return l.session.Scope }

@@ -168,9 +168,9 @@ func (a *Action) Deps(f func(*Artifact)) {
 type Artifact struct {
 	Action *Action
 	Index  int // into Action.Outputs
-	// Advice says, in messages, what to use instead where the artifact's path
-	// makes no sense: "use its .ref". It is no part of its identity.
-	Advice string
+	// Value is the artifact as a value of the language, if it is one. It is for
+	// messages and no part of the artifact's identity.
+	Value any
 }
 
 // Output returns the output's name and kind.

@@ -33,10 +33,8 @@ var (
 func NewArtifact(a *action.Artifact, typeName string, attrs starlark.StringDict) *Artifact {
 	attrs.Freeze()
 	v := &Artifact{a, typeName, attrs}
-	if a.Advice == "" {
-		if s := v.advice(); s != "" {
-			a.Advice = s
-		}
+	if a.Value == nil {
+		a.Value = v
 	}
 	return v
 }

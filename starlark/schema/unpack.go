@@ -194,7 +194,9 @@ func (u *unpacker) checkTokens(at *path, s string, late bool) {
 		}
 		if r.Kind == action.Path && !u.param.Paths {
 			e := u.fail(at, "an artifact has no path here: the string holds that of %s", r.Artifact.Describe())
-			e.Hint = r.Artifact.Advice
+			if a, ok := r.Artifact.Value.(*Artifact); ok {
+				e.Hint = a.advice()
+			}
 			return
 		}
 	}

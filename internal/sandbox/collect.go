@@ -194,7 +194,7 @@ func (v view) resolve(output string) (string, error) {
 				if !ok {
 					return "", out(strings.TrimPrefix(at+"/"+next, "/"), to)
 				}
-				at, to = "", rest
+				at, to = "", strings.TrimSuffix(rest, "/")
 			}
 			todo = append(strings.Split(to, "/"), todo...)
 		case len(todo) > 0 && !e.info.IsDir():

@@ -90,7 +90,7 @@ func TestTerminal(t *testing.T) {
 			if err != nil {
 				t.Fatalf("got %v, want a line with %q", err, want)
 			}
-			line = strings.TrimSpace(line)
+			line = strings.TrimPrefix(strings.TrimSpace(line), "^C")
 			if line == want {
 				return
 			}

@@ -34,13 +34,15 @@ func (e *entry) compare(hash *[32]byte, typ recType) int {
 //	fan-out  for each of the 2^bits prefixes of a hash the number of entries up to and with it, u32
 //	entries  hash[32]  size u64  offset u64  payload length u32  type u8  zero[3]; sorted by hash, then type
 //
-// With flag 1 the records, the files they name and the index itself are on the
-// disk; without it the index counts only during the boot that it names.
+// An index counts only during the boot that it names, unless it is durable.
 const (
 	idxVersion   = 1
 	idxEntrySize = 56
-	idxDurable   = 1
 	maxFanBits   = 16
+
+	idxDurable   = 1 // the records, the files they name and the index itself are on the disk
+	idxCommitted = 2 // the records and the files they name are
+	idxFiles     = 4 // not committed, and some of the records name files
 )
 
 var idxMagic = [16]byte{'l', 'a', 'b', 's', 't', 'a', 'r', ' ', 'i', 'd', 'x', '\n', 0x1a, 0, 0, '\n'}
@@ -53,11 +55,11 @@ type index struct {
 	n       int
 	end     int64
 	boot    bootID
-	durable bool
+	flags   uint32
 }
 
 // encodeIndex sorts entries and writes the index of them.
-func encodeIndex(entries []entry, end int64, boot bootID, durable bool) []byte {
+func encodeIndex(entries []entry, end int64, boot bootID, flags uint32) []byte {
 	slices.SortFunc(entries, func(a, b entry) int {
 		if c := a.compare(&b.hash, b.typ); c != 0 {
 			return c
@@ -71,9 +73,7 @@ func encodeIndex(entries []entry, end int64, boot bootID, durable bool) []byte {
 	copy(out, idxMagic[:])
 	le.PutUint32(out[16:], idxVersion)
 	copy(out[20:], boot[:])
-	if durable {
-		le.PutUint32(out[36:], idxDurable)
-	}
+	le.PutUint32(out[36:], flags)
 	le.PutUint32(out[40:], uint32(len(entries)))
 	le.PutUint32(out[44:], uint32(fanBits))
 	le.PutUint64(out[48:], uint64(end))
@@ -114,7 +114,7 @@ func parseIndex(b []byte) (*index, error) {
 	x := &index{
 		data:    b,
 		boot:    bootID(b[20:36]),
-		durable: le.Uint32(b[36:])&idxDurable != 0,
+		flags:   le.Uint32(b[36:]),
 		n:       int(le.Uint32(b[40:])),
 		fanBits: int(le.Uint32(b[44:])),
 		end:     int64(le.Uint64(b[48:])),

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/labstar/labstar/action"
-	"github.com/labstar/labstar/internal/store"
 	"golang.org/x/sys/unix"
 )
 
@@ -125,5 +124,3 @@ func (t *treeFolder) layEntry(d *treeDir, n *action.Node) error {
 	}
 	return setEpochAt(fd, n.Name)
 }
-
-var _ = store.ErrNotFound

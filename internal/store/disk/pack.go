@@ -76,6 +76,16 @@ func (p *pack) each(f func(entry) error) error {
 	return nil
 }
 
+// all returns every entry.
+func (p *pack) all() []entry {
+	var all []entry
+	_ = p.each(func(e entry) error {
+		all = append(all, e)
+		return nil
+	})
+	return all
+}
+
 // read returns the header and payload of the record of e.
 func (p *pack) read(e entry) (header, []byte, error) {
 	if e.plen > maxPayload {
@@ -195,7 +205,7 @@ func (p *pack) loadIndex(boot bootID) bool {
 		return false
 	}
 	x, err := parseIndex(b)
-	if err != nil || !x.durable && x.boot != boot {
+	if err != nil || x.flags&idxDurable == 0 && x.boot != boot {
 		unmapFile(b)
 		return false
 	}
@@ -204,9 +214,10 @@ func (p *pack) loadIndex(boot bootID) bool {
 		return false
 	}
 	p.idx, p.end, p.entries = x, x.end, nil
-	if x.durable {
+	if x.flags&(idxDurable|idxCommitted) != 0 {
 		p.committed = x.end
 	}
+	p.files = x.flags&idxFiles != 0
 	return true
 }
 
@@ -266,14 +277,30 @@ func (p *pack) readTail(boot bootID, live bool) error {
 
 func (t recType) namesFile() bool { return t == recFile || t == recExec || t == recTree }
 
+// durableIndex is the size in bytes of a pack from which its index is worth an
+// fsync. That of a smaller one is made again after a crash of the machine.
+const durableIndex = 4 << 20
+
 // writeIndex seals the pack: writes the index of its entries.
-func (p *pack) writeIndex(tmp string, boot bootID, durable bool) error {
+func (p *pack) writeIndex(tmp string, boot bootID) error {
 	p.mu.RLock()
+	var flags uint32
+	switch {
+	case p.committed < p.end && p.files:
+		flags = idxFiles
+	case p.committed >= p.end:
+		flags = idxCommitted
+	}
+	// What is left of an earlier boot must not be scanned at each of the later ones.
+	durable := flags&idxCommitted != 0 && (p.end >= durableIndex || p.boot != boot)
+	if durable {
+		flags |= idxDurable
+	}
 	entries := make([]entry, 0, len(p.entries))
 	for _, e := range p.entries {
 		entries = append(entries, e)
 	}
-	b := encodeIndex(entries, p.end, boot, durable)
+	b := encodeIndex(entries, p.end, boot, flags)
 	p.mu.RUnlock()
 	return writeFile(tmp, strings.TrimSuffix(p.path, packSuffix)+idxSuffix, b, durable)
 }

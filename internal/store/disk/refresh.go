@@ -9,10 +9,6 @@ import (
 	"time"
 )
 
-// durableIndex is the size in bytes of a pack from which its index is worth an
-// fsync. That of a smaller one is made again after a crash of the machine.
-const durableIndex = 4 << 20
-
 // racyTime is how long after a change of a folder its modification time may not
 // show another change: the kernel's clock for it is coarse.
 const racyTime = 50 * time.Millisecond
@@ -124,16 +120,13 @@ func (s *Store) load(name string, upto int64) (*pack, error) {
 // seal writes the index of a pack that nobody writes to any more. It is only for
 // speed: an index that can't be written is made by a later process.
 func (s *Store) seal(p *pack, upto int64) {
-	committed := p.committed >= p.end || upto >= p.end || p.boot != s.boot
+	if upto >= p.end || p.boot != s.boot {
+		p.committed = p.end // of an earlier boot only what is committed counts
+	}
 	tmp, err := s.tmp.name(s)
-	if err != nil {
-		return
-	}
-	if p.writeIndex(tmp, s.boot, committed && (p.end >= durableIndex || p.boot != s.boot)) != nil {
-		return
-	}
-	p.loadIndex(s.boot)
-	if committed {
-		p.committed = p.end
+	if err == nil && p.writeIndex(tmp, s.boot) == nil {
+		committed := p.committed
+		p.loadIndex(s.boot)
+		p.committed = max(p.committed, committed)
 	}
 }

@@ -90,6 +90,14 @@ func links(st os.FileInfo) uint64 {
 	return 1
 }
 
+// noFollow makes opening a symlink an error.
+const noFollow = unix.O_NOFOLLOW
+
+func inodeOf(st os.FileInfo) inode {
+	sys := st.Sys().(*syscall.Stat_t)
+	return inode{uint64(sys.Dev), sys.Ino}
+}
+
 // freeSpace returns what an unprivileged user can still write below dir.
 func freeSpace(dir string) (bytes, inodes uint64, err error) {
 	var st unix.Statfs_t

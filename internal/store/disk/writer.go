@@ -175,7 +175,7 @@ func (s *Store) uncommitted() (tails []tail, files bool) {
 		p.mu.RLock()
 		if p.end > p.committed {
 			tails = append(tails, tail{p, p.end})
-			files = files || p.files || p.idx != nil
+			files = files || p.files
 		}
 		p.mu.RUnlock()
 	}
@@ -232,8 +232,7 @@ func (w *writer) close(s *Store) error {
 	w.p = nil
 	tmp, err := s.tmp.name(s)
 	if err == nil {
-		durable := p.committed == p.end && p.end >= durableIndex
-		err = p.writeIndex(tmp, s.boot, durable)
+		err = p.writeIndex(tmp, s.boot)
 	}
 	if noSpace(err) || errors.Is(err, fs.ErrNotExist) {
 		err = nil // the index is only for speed; a later process makes it

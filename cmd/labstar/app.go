@@ -43,12 +43,12 @@ func newApp(in *interrupts) *app {
 }
 
 func (a *app) commonFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&a.color, "color", "auto", "colour the output: auto, always or never")
+	fs.StringVar(&a.color, "color", "auto", "`when` to colour the output: auto, always or never")
 	fs.BoolP("help", "h", false, "show this help")
 }
 
 func (a *app) cacheFlag(fs *pflag.FlagSet) {
-	fs.StringVar(&a.cache, "cache", "", "folder of the store (default $LABSTAR_CACHE, or labstar in the user's cache folder)")
+	fs.StringVar(&a.cache, "cache", "", "`folder` of the store (default $LABSTAR_CACHE, or labstar in the user's cache folder)")
 }
 
 func (a *app) jsonFlag(fs *pflag.FlagSet) {

@@ -28,7 +28,7 @@ labstar graph page
 labstar graph --format dot | dot -Tsvg -o graph.svg
 labstar graph --format json | jq '.nodes | length'`,
 		setup: func(a *app, fs *pflag.FlagSet) runner {
-			format := fs.String("format", "text", "how to write it: text, dot or json")
+			format := fs.String("format", "text", "`how` to write it: text, dot or json")
 			return func(ctx context.Context, args []string) error {
 				if err := oneOf("graph", "format", *format, "text", "dot", "json"); err != nil {
 					return err

@@ -79,11 +79,45 @@ func (a *app) describe(w io.Writer, c command) {
 	fs.SortFlags = false
 	c.setup(a, fs)
 	a.commonFlags(fs)
-	fmt.Fprintf(w, "\n%s\n%s", t.Bold("Flags:"), fs.FlagUsages())
+	fmt.Fprintf(w, "\n%s\n", t.Bold("Flags:"))
+	printFlags(w, fs)
 	if c.examples != "" {
 		fmt.Fprintf(w, "\n%s\n", t.Bold("Examples:"))
 		for line := range strings.SplitSeq(strings.TrimSpace(c.examples), "\n") {
 			fmt.Fprintln(w, "  "+strings.TrimSpace(line))
+		}
+	}
+}
+
+// printFlags prints a line for each flag: `  -j, --jobs N   how many …`.
+func printFlags(w io.Writer, fs *pflag.FlagSet) {
+	var names, about []string
+	width := 0
+	fs.VisitAll(func(f *pflag.Flag) {
+		name := "    --" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", --" + f.Name
+		}
+		value, usage := pflag.UnquoteUsage(f)
+		switch f.Value.Type() {
+		case "bool":
+			value = ""
+		case "int":
+			value = " N"
+		default:
+			value = " " + strings.ToUpper(value)
+		}
+		if f.DefValue != "" && f.DefValue != "false" && f.Name != "jobs" {
+			usage += " (default " + f.DefValue + ")"
+		}
+		names, about = append(names, name+value), append(about, usage)
+		width = max(width, len(name+value))
+	})
+	for i := range names {
+		lines := wrap(about[i], 84-width)
+		fmt.Fprintf(w, "  %-*s  %s\n", width, names[i], lines[0])
+		for _, l := range lines[1:] {
+			fmt.Fprintf(w, "  %*s  %s\n", width, "", l)
 		}
 	}
 }

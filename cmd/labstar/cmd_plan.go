@@ -31,7 +31,7 @@ they were, it needs not run.`,
 labstar plan
 labstar plan examples/tiny/lab.star page`,
 		setup: func(a *app, fs *pflag.FlagSet) runner {
-			jobs := fs.IntP("jobs", "j", runtime.NumCPU(), "how many jobs would run at once")
+			jobs := fs.IntP("jobs", "j", runtime.NumCPU(), "how many jobs would run at once (default: as many as there are cores)")
 			a.jsonFlag(fs)
 			a.cacheFlag(fs)
 			return func(ctx context.Context, args []string) error {

@@ -36,9 +36,9 @@ labstar run --json | jq 'select(.event == "fail")'
 labstar run --debug lab.star busybox     # a shell where it failed`,
 		setup: func(a *app, fs *pflag.FlagSet) runner {
 			o := &runOptions{app: a}
-			fs.StringVar(&o.out, "out", "out", "folder to lay the targets in")
+			fs.StringVar(&o.out, "out", "out", "`folder` to lay the targets in")
 			fs.BoolVar(&o.copies, "copy", false, "lay copies instead of links")
-			fs.IntVarP(&o.jobs, "jobs", "j", runtime.NumCPU(), "how many jobs run at once")
+			fs.IntVarP(&o.jobs, "jobs", "j", runtime.NumCPU(), "how many jobs run at once (default: as many as there are cores)")
 			fs.BoolVarP(&o.keepGoing, "keep-going", "k", false, "after a failure, build what does not depend on it")
 			fs.BoolVar(&o.locked, "locked", false, "fail if lab.lock lacks something, instead of adding it")
 			fs.BoolVar(&o.debug, "debug", false, "open a shell in the sandbox of a command that fails")

@@ -127,7 +127,8 @@ func flagError(command string, fs *pflag.FlagSet, err error) error {
 		}
 		return usagef(command, "unknown flag --%s", unknown.GetSpecifiedName())
 	case errors.As(err, &missing):
-		return usagef(command, "--%s needs a value: %s", missing.GetFlag().Name, missing.GetFlag().Usage)
+		_, usage := pflag.UnquoteUsage(missing.GetFlag())
+		return usagef(command, "--%s needs a value: %s", missing.GetFlag().Name, usage)
 	case errors.As(err, &invalid):
 		return usagef(command, "--%s: got %q, want %s", invalid.GetFlag().Name, invalid.GetValue(), wantOf(invalid.GetFlag()))
 	}
@@ -141,7 +142,8 @@ func wantOf(f *pflag.Flag) string {
 	case "bool":
 		return "true or false"
 	}
-	return f.Usage
+	_, usage := pflag.UnquoteUsage(f)
+	return usage
 }
 
 // noArgs is for commands that take none.

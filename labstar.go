@@ -77,6 +77,7 @@ const (
 	EventFail     = engine.EventFail
 	EventSkip     = engine.EventSkip
 	EventWait     = engine.EventWait
+	EventShell    = engine.EventShell
 )
 
 // BuildError is an action that failed, as found in Report.Errors.

@@ -181,7 +181,7 @@ func (a *app) printCause(w io.Writer, prefix string, c labstar.Cause) {
 		return
 	}
 	what := term.Clean(c.What[0])
-	if last := c.Chain[len(c.Chain)-1]; len(c.Chain) > 1 && !strings.Contains(what, last) {
+	if last := c.Chain[len(c.Chain)-1]; len(c.Chain) > 1 && !strings.Contains(what, last) && !strings.HasSuffix(last, firstWord(what)) {
 		what = term.Clean(last) + ": " + what
 	}
 	site := ""
@@ -199,6 +199,11 @@ func (a *app) printCause(w io.Writer, prefix string, c labstar.Cause) {
 		}
 		fmt.Fprintf(w, "    %s\n", line)
 	}
+}
+
+func firstWord(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	return word
 }
 
 func (a *app) printSteps(w io.Writer, plan *engine.Plan) {

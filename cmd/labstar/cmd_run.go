@@ -63,8 +63,9 @@ type runOptions struct {
 	debug     bool
 	quiet     bool
 
-	tracer *trace.Trace
-	sink   sink
+	tracer   *trace.Trace
+	sink     sink
+	lookedUp bool // events came
 }
 
 // summaryEvent is the last event of a command with --json.
@@ -103,7 +104,11 @@ func (o *runOptions) run(ctx context.Context, args []string) (err error) {
 	began := time.Now()
 	report, err := ls.Build(ctx, lab, targets...)
 	o.sink.close()
-	o.phase("build", began)
+	if o.lookedUp {
+		o.phase("build", began)
+	} else {
+		o.phase("look up", began) // and nothing was to be built
+	}
 	if err != nil {
 		return err
 	}
@@ -129,10 +134,9 @@ func (o *runOptions) check() error {
 // open evaluates the script, with the events going where the flags say.
 func (o *runOptions) open(ctx context.Context, file string) (*labstar.Labstar, *labstar.Lab, error) {
 	began := time.Now()
-	var lookups bool
 	events := func(ev labstar.Event) {
-		if !lookups { // the first event comes when everything was looked up
-			lookups = true
+		if !o.lookedUp { // the first event comes when everything was looked up
+			o.lookedUp = true
 			o.phase("look up", began)
 		}
 		o.sink.event(ev)

@@ -31,6 +31,10 @@ func (s *plainSink) event(ev labstar.Event) {
 		s.app.reportFailure(ev.Err)
 		return
 	}
+	if ev.Kind == labstar.EventShell { // Ctrl-C is the shell's then
+		s.app.in.shell.Store(ev.Count > 0)
+		return
+	}
 	if s.quiet {
 		return
 	}

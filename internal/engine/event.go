@@ -19,6 +19,7 @@ const (
 	EventFail     EventKind = "fail"     // failed; Err, LogPath, LogTail
 	EventSkip     EventKind = "skip"     // not run since an input failed
 	EventWait     EventKind = "wait"     // another process builds it
+	EventShell    EventKind = "shell"    // a shell has the terminal (Count 1), or is left (Count 0)
 )
 
 // Event is one thing that happened in a build. Sinks are called from one

@@ -167,6 +167,8 @@ func (e *Engine) debugShell(ctx context.Context, r *action.Resolved, failed *san
 	spec.Argv = []string{"/bin/sh"}
 	fmt.Fprintf(os.Stderr, "\n%s failed. This is a shell in its sandbox; the command was:\n  %s\nLeave with exit.\n",
 		r.Action.Title, strings.Join(r.Command.Argv, " "))
+	e.emit(Event{Kind: EventShell, Action: r.Action, Count: 1})
+	defer e.emit(Event{Kind: EventShell, Action: r.Action})
 	_, err = e.opts.Runner.Run(ctx, &spec)
 	return err
 }

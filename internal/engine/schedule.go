@@ -153,7 +153,7 @@ func (s *schedule) settle(ctx context.Context, n *node, l, slot int) {
 		if ran {
 			s.report.Ran++
 			s.report.RanActions[n.action.Definition()] = res
-			s.times[timeName(n.action)] = res.Millis
+			s.times[timeName(n.action)] = max(res.Millis, 1) // 0 is not known
 			s.newTimes = true
 		}
 		for _, d := range n.dependents {

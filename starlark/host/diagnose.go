@@ -13,12 +13,21 @@ import (
 	"github.com/labstar/labstar/starlark/schema"
 )
 
-// diagnose makes Errors of what the interpreter returned.
+// diagnose makes Errors of what the interpreter returned. Tokens in messages are
+// replaced by what they stand for.
 func (ld *loader) diagnose(err error) error {
 	var known Errors
 	if errors.As(err, &known) {
 		return known // of a module that was loaded
 	}
+	es := ld.explain(err)
+	for _, e := range es {
+		e.Msg, e.Hint = ld.session.Scope.Readable(e.Msg), ld.session.Scope.Readable(e.Hint)
+	}
+	return es
+}
+
+func (ld *loader) explain(err error) Errors {
 	var eval *starlark.EvalError
 	if !errors.As(err, &eval) {
 		return Errors{{File: ld.main, Msg: err.Error(), Err: err}}
@@ -99,7 +108,7 @@ func (ld *loader) builtinErrors(stack starlark.CallStack, wrong []*schema.Error)
 }
 
 // What the interpreter says of a call of a function of the script.
-var badCall = regexp.MustCompile(`^function (\S+) (got an unexpected keyword argument (\S+)|missing \d+ arguments? \((.*)\)|accepts .*|got multiple values for parameter (\S+))$`)
+var badCall = regexp.MustCompile(`^function (\S+) (got an unexpected keyword argument "?([^\s"]+)"?|missing \d+ arguments? \((.*)\)|accepts .*|got multiple values for parameter "?([^\s"]+)"?)$`)
 
 // signatureErrors reports all that is wrong with the arguments of a function of
 // the script. The interpreter stops at the first, inside the function.

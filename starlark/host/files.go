@@ -75,10 +75,18 @@ func (f *files) at(c *schema.Call, p string) (place, error) {
 	}
 	real, err := f.ld.dirs.inside(where)
 	if err != nil {
-		return place{}, nearPath(where, p, err)
+		return place{}, nearPath(where, f.folder(c), p, err)
 	}
 	where.path = real
 	return where, nil
+}
+
+// folder is where the calling module is.
+func (f *files) folder(c *schema.Call) string {
+	if m, ok := f.ld.module(c.Module()); ok {
+		return path.Dir(m.path)
+	}
+	return "."
 }
 
 // File implements schema.Files.
@@ -89,7 +97,7 @@ func (f *files) File(c *schema.Call, p string) (*action.Source, error) {
 	}
 	fi, err := fs.Stat(where.fsys, where.path)
 	if err != nil {
-		return nil, nearPath(where, p, err)
+		return nil, nearPath(where, f.folder(c), p, err)
 	}
 	if err := wantRegular(fi, p); err != nil {
 		return nil, err
@@ -124,7 +132,7 @@ func (f *files) ReadFile(c *schema.Call, p string) ([]byte, error) {
 	}
 	file, err := where.fsys.Open(where.path)
 	if err != nil {
-		return nil, nearPath(where, p, err)
+		return nil, nearPath(where, f.folder(c), p, err)
 	}
 	defer file.Close()
 	fi, err := file.Stat()

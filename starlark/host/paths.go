@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/labstar/labstar/starlark/schema"
@@ -63,8 +64,10 @@ func staysInside(p, target string) bool {
 	return target != "" && !strings.HasPrefix(target, "/") && fs.ValidPath(path.Join(path.Dir(p), target))
 }
 
-// nearPath explains a file that is not there, with the name that was probably meant.
-func nearPath(where place, given string, err error) error {
+// nearPath explains a file that is not there, with the name that was probably
+// meant. where is the place that the path given leads to, from the module in
+// the folder dir.
+func nearPath(where place, dir, given string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		var pe *fs.PathError
 		if errors.As(err, &pe) {
@@ -72,31 +75,28 @@ func nearPath(where place, given string, err error) error {
 		}
 		return err
 	}
-	dir := path.Dir(where.path)
-	for dir != "." {
-		if fi, err := fs.Stat(where.fsys, dir); err == nil && fi.IsDir() {
+	parts := strings.Split(where.path, "/")
+	there := 0 // how many of the parts exist
+	for there < len(parts)-1 {
+		if fi, err := fs.Stat(where.fsys, path.Join(parts[:there+1]...)); err != nil || !fi.IsDir() {
 			break
 		}
-		dir = path.Dir(dir)
+		there++
 	}
-	missing, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(where.path, dir), "/"), "/")
-	if dir == "." {
-		missing, _, _ = strings.Cut(where.path, "/")
-	}
-	entries, _ := fs.ReadDir(where.fsys, dir)
+	folder := path.Join(append([]string{"."}, parts[:there]...)...)
+	entries, _ := fs.ReadDir(where.fsys, folder)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	e := &missingFile{given: given, found: where.prefix + dir}
-	if s := schema.Suggest(missing, names); s != "" {
-		full := path.Join(dir, s)
-		e.meant = strings.TrimSuffix(given, strings.TrimPrefix(where.path, dir+"/")) + s
-		if dir == "." || !strings.HasSuffix(given, where.path[len(dir)+1:]) {
-			e.meant = full
-		}
-		if rest := strings.TrimPrefix(where.path, path.Join(dir, missing)); rest != "" {
-			e.meant += rest
+	e := &missingFile{given: given, found: where.prefix + folder}
+	if s := schema.Suggest(parts[there], names); s != "" {
+		parts[there] = s
+		e.meant = path.Join(parts...)
+		if strings.HasPrefix(given, "//") {
+			e.meant = "//" + e.meant
+		} else if rel, err := filepath.Rel(dir, e.meant); err == nil {
+			e.meant = filepath.ToSlash(rel)
 		}
 	}
 	return e

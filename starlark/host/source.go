@@ -23,6 +23,7 @@ type nesting struct {
 	i         int
 	line, col int
 	open      []int // characters so far, in each open bracket
+	lines     []int // where each was opened
 	total     int   // sum of open
 	elifs     int
 }
@@ -62,6 +63,7 @@ func (n *nesting) scan() string {
 			continue
 		case c == '(' || c == '[' || c == '{':
 			n.count()
+			n.lines = append(n.lines, n.line)
 			if n.open = append(n.open, 0); len(n.open) > maxBrackets {
 				return fmt.Sprintf("brackets nested more than %d deep", maxBrackets)
 			}
@@ -69,6 +71,7 @@ func (n *nesting) scan() string {
 			if len(n.open) > 1 {
 				n.comma()
 				n.open = n.open[:len(n.open)-1]
+				n.lines = n.lines[:len(n.lines)-1]
 			}
 			n.count()
 		case c == ',' || c == ';':
@@ -85,6 +88,15 @@ func (n *nesting) scan() string {
 		n.next()
 	}
 	return ""
+}
+
+// unclosed returns the line of the innermost bracket that is never closed, or 0.
+func (m *module) unclosed() int {
+	n := nesting{src: m.source, line: 1, col: 1, open: make([]int, 1, 16)}
+	if n.scan() != "" || len(n.lines) == 0 {
+		return 0
+	}
+	return n.lines[len(n.lines)-1]
 }
 
 // next goes on by one character.

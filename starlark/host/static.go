@@ -69,7 +69,10 @@ func (ld *loader) syntaxErrors(m *module, err error) error {
 	if strings.Contains(se.Msg, "got string literal") && formatString.MatchString(e.Source) {
 		e.Hint = `Starlark has no f"…": use "%s" % x or "{}".format(x)`
 	}
-	if strings.Contains(se.Msg, "got '='") || strings.HasPrefix(rest, "= ") {
+	if open := m.unclosed(); open > 0 {
+		e.Hint = fmt.Sprintf("the bracket opened on line %d is not closed", open)
+	}
+	if strings.Contains(se.Msg, "got '='") {
 		e.Hint = strings.TrimPrefix(e.Hint+"; to compare write ==", "; ")
 	}
 	return Errors{e}

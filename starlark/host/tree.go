@@ -44,7 +44,7 @@ func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (*acti
 		return nil, err
 	}
 	if fi, err := fs.Stat(where.fsys, where.path); err != nil {
-		return nil, nearPath(where, p, err)
+		return nil, nearPath(where, f.folder(c), p, err)
 	} else if !fi.IsDir() {
 		return nil, fmt.Errorf("%q is a file, want a folder", p)
 	}

@@ -36,7 +36,7 @@ var abis = map[string]abi{
 // directories that /etc/ld.so.conf names and the default ones, and makes the
 // links named by sonames that are missing.
 func (m *merge) libraryCache(root action.Digest, arch string) error {
-	t := &tree{env: m.env, root: root, dirs: map[string]*action.Directory{}}
+	t := newTree(m.env, root)
 	if _, err := t.file(m.ctx, "etc/ld.so.conf"); errors.Is(err, fs.ErrNotExist) {
 		return nil // no C library, or one that takes no cache
 	}

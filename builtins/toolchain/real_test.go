@@ -9,7 +9,6 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/buildtest"
 	"github.com/labstar/labstar/internal/config"
 	"github.com/labstar/labstar/internal/debian"
@@ -55,7 +54,7 @@ func lockFor(t testing.TB, lab *buildtest.Lab, f *lock.File, env lock.Env, scrip
 	pins := lock.NewPins(f)
 	lab.SetPins(pins)
 	if _, err := lab.TryEval(Builtins(), script, nil); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for kind, r := range Resolvers() {
 		var wants []lock.Request
@@ -120,7 +119,7 @@ patched = debian_source("busybox", patches=True)
 		t.Error("documentation was kept")
 	}
 	// ld.so.cache
-	tr := &tree{env: lab.Store, root: root, dirs: map[string]*action.Directory{}}
+	tr := newTree(lab.Store, root)
 	cache, err := tr.read(t.Context(), "etc/ld.so.cache")
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +155,7 @@ func TestRealKeys(t *testing.T) {
 	}
 	lab.SetPins(lock.NewPins(f))
 	root := lab.Build(lab.Eval(Builtins(), script, nil)["k"])
-	tr := &tree{env: lab.Store, root: root, dirs: map[string]*action.Directory{}}
+	tr := newTree(lab.Store, root)
 	theirs := map[string]bool{}
 	dir, err := tr.dir(t.Context(), "usr/share/keyrings")
 	if err != nil {

@@ -160,7 +160,7 @@ func unpackInto(ctx context.Context, env action.Env, in action.OutputDigest, w a
 
 // applySeries applies debian/patches/series to the tree of root.
 func applySeries(ctx context.Context, env action.Env, root action.Digest) error {
-	t := &tree{env: env, root: root, dirs: map[string]*action.Directory{}}
+	t := newTree(env, root)
 	edit := action.NewEdit(env, root)
 	series, err := t.read(ctx, "debian/patches/series")
 	if err != nil {

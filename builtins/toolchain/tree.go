@@ -18,6 +18,10 @@ type tree struct {
 	dirs map[string]*action.Directory // by path without symlinks
 }
 
+func newTree(content action.Content, root action.Digest) *tree {
+	return &tree{env: content, root: root, dirs: map[string]*action.Directory{}}
+}
+
 // maxLinks is the number of symlinks on one path, as in Linux.
 const maxLinks = 40
 

@@ -45,6 +45,7 @@ func (x *Reader) advance() {
 	x.queue = slices.Delete(x.queue, 0, 1)
 	if f.err != nil {
 		x.err = x.blockError(f.index, f.err)
+		release(f.buf)
 		return
 	}
 	x.done = x.blocks[f.index].end()
@@ -84,6 +85,7 @@ func (x *Reader) buffer(n int) ([]byte, bool) {
 	}
 	for _, b := range x.free { // all too small
 		x.held -= int64(cap(b))
+		release(b)
 	}
 	x.free = nil
 	// With nothing in flight the block fits by itself: its size was checked.
@@ -91,7 +93,7 @@ func (x *Reader) buffer(n int) ([]byte, bool) {
 		return nil, false
 	}
 	x.held += int64(n)
-	return make([]byte, 0, n), true
+	return allocate(n)[:0], true
 }
 
 // decode fills in f; it runs in its own goroutine and touches nothing of x that

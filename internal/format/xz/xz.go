@@ -150,7 +150,12 @@ func (x *Reader) Close() error {
 	}
 	for _, f := range x.queue {
 		<-f.ready
+		release(f.buf)
 	}
+	for _, b := range x.free {
+		release(b)
+	}
+	release(x.back)
 	x.queue, x.free, x.cur, x.back, x.big = nil, nil, nil, nil, nil
 	if x.err == nil {
 		x.err = errClosed

@@ -230,9 +230,12 @@ func (v *verifier) files(packs []*pack) error {
 				v.report.Files++
 				if got.err == nil && got.digest != d {
 					got.err = fmt.Errorf("it holds %s", got.digest)
-					v.badFiles = append(v.badFiles, j.path)
+				}
+				if got.err == nil {
+					got.err = checkKept(j.path, j.e.typ == recExec)
 				}
 				if got.err != nil {
+					v.badFiles = append(v.badFiles, j.path)
 					v.problem(j.p, j.e.off, Problem{j.path, "file", d, got.err})
 				} else {
 					v.good[d] = struct{}{}
@@ -259,6 +262,20 @@ func (v *verifier) files(packs []*pack) error {
 	close(jobs)
 	wg.Wait()
 	return v.ctx.Err()
+}
+
+// checkKept reports whether a file lost the mode and time that it was given.
+func checkKept(path string, exec bool) error {
+	st, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return err
+	case st.Mode().Perm() != fileMode(exec):
+		return fmt.Errorf("%s has mode %v, want %v", path, st.Mode().Perm(), fileMode(exec))
+	case st.ModTime().Unix() != action.SourceDateEpoch:
+		return fmt.Errorf("%s was changed at %v", path, st.ModTime())
+	}
+	return nil
 }
 
 // hash returns the digest of a file, each inode read once.

@@ -128,11 +128,8 @@ func (w *writer) sync(s *Store) error {
 	if own {
 		files = files || w.p.files
 	}
-	if !own && len(others) == 0 {
+	if !own && len(others) == 0 || s.readOnly {
 		return nil
-	}
-	if err := s.writeable("writing to"); err != nil {
-		return err
 	}
 	if files {
 		if err := syncFS(s.lock); err != nil {

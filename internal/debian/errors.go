@@ -29,9 +29,16 @@ func (e *UnknownError) Error() string {
 	case len(e.Providers) > 0:
 		return fmt.Sprintf("package %q is virtual in %s: name one that provides it: %s", e.Name, where, strings.Join(e.Providers, ", "))
 	case len(e.Similar) > 0:
-		return fmt.Sprintf("unknown %s %q in %s (did you mean %s?)", what, e.Name, where, strings.Join(e.Similar, ", or "))
+		return fmt.Sprintf("unknown %s %q in %s (did you mean %s?)", what, e.Name, where, orList(e.Similar))
 	}
 	return fmt.Sprintf("unknown %s %q in %s", what, e.Name, where)
+}
+
+func orList(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
+	}
+	return names[0]
 }
 
 // UnsatisfiedError is a dependency that nothing in the suite fulfils.
@@ -72,7 +79,7 @@ func (x *Index) Similar(name string) []string {
 }
 
 // similar picks the names at the smallest edit distance, at most a third of
-// name's length.
+// name's length; of those, the ones that begin like name are first.
 func similar(name string, all func(func(string) bool)) []string {
 	limit := max(1, min(3, len(name)/3))
 	type near struct {
@@ -88,7 +95,9 @@ func similar(name string, all func(func(string) bool)) []string {
 			list = append(list, near{n, d})
 		}
 	}
-	slices.SortFunc(list, func(a, b near) int { return cmp.Or(a.d-b.d, strings.Compare(a.name, b.name)) })
+	slices.SortFunc(list, func(a, b near) int {
+		return cmp.Or(a.d-b.d, common(name, b.name)-common(name, a.name), strings.Compare(a.name, b.name))
+	})
 	var names []string
 	for _, n := range list {
 		if len(names) < 3 && n.d == list[0].d {
@@ -96,6 +105,15 @@ func similar(name string, all func(func(string) bool)) []string {
 		}
 	}
 	return names
+}
+
+// common is the length of what both begin with.
+func common(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance is the number of insertions, deletions, substitutions and swaps of

@@ -23,6 +23,7 @@ type composeParams struct {
 	Homes     []string          `json:"homes"`
 	Owners    []pathOwner       `json:"owners"` // in order, each for all below
 	Modes     []pathMode        `json:"modes"`  // in order
+	Shells    []userShell       `json:"shells"` // of the users that the script names
 	FHS       bool              `json:"fhs"`
 	Overwrite bool              `json:"overwrite"`
 	Init      string            `json:"init"`
@@ -45,6 +46,11 @@ type pathOwner struct {
 	UID  uint32 `json:"uid"`
 	GID  uint32 `json:"gid"`
 	Must bool   `json:"must,omitempty"` // the script asked: the path must be there
+}
+
+type userShell struct {
+	User  string `json:"user"`
+	Shell string `json:"shell"`
 }
 
 type pathMode struct {

@@ -17,6 +17,9 @@ const rcPath = "etc/init.d/rcS"
 // action.SourceDateEpoch.
 const lastChange = action.SourceDateEpoch / 86400
 
+// noLogin are the shells of users who don't log in; they need not be there.
+var noLogin = []string{"", "/bin/false", "/usr/bin/false", "/sbin/nologin", "/usr/sbin/nologin"}
+
 // defaultInittab runs the script and then a shell wherever the kernel's console is.
 var defaultInittab = []action.Late{
 	"::sysinit:/" + rcPath,
@@ -40,6 +43,11 @@ func generated(c *schema.Call, a *rootfsArgs, p *composeParams, acc *accounts) e
 		if home, err := action.CleanPath(u.home); err == nil && home != "" && u.home != "/nonexistent" {
 			p.Homes = append(p.Homes, home)
 			p.Owners = append(p.Owners, pathOwner{Path: home, UID: u.uid, GID: u.gid})
+		}
+	}
+	for _, u := range a.Users {
+		if !slices.Contains(noLogin, u.shell) {
+			p.Shells = append(p.Shells, userShell{u.name, u.shell})
 		}
 	}
 	if a.Hostname != "" {

@@ -101,12 +101,8 @@ func addInit(ctx context.Context, e *action.Edit, init string) error {
 			return err
 		}
 	}
-	t := tree{}
-	if err := e.Walk(ctx, func(p string, n action.Node) error { t[p] = n; return nil }); err != nil {
-		return err
-	}
-	if err := t.runnable("init", "init"); err != nil {
-		return fmt.Errorf("%w; set init to the program that the kernel is to start", err)
+	if err := e.Runnable(ctx, "init"); err != nil {
+		return fmt.Errorf("checking init: %w; set init to the program that the kernel is to start", err)
 	}
 	return nil
 }

@@ -127,20 +127,21 @@ func TestCallErrors(t *testing.T) {
 
 func TestBuildErrors(t *testing.T) {
 	for script, want := range map[string]string{
-		`r = rootfs([bb, other])`:                          `laying contents[1]: "/bin/sh" is in an earlier tree too`,
-		`r = rootfs([bb, bad])`:                            `checking interpreter of /usr/bin/tool: "/usr/bin/perl" is not there`,
-		`r = rootfs([bb, norun])`:                          `checking script "/etc/init.d/S10net": it has no run bit (mode 0o644)`,
-		`r = rootfs([bb, crlf])`:                           `carriage return`,
-		`r = rootfs([bb, env])`:                            `its interpreter "python3" is in none of the folders`,
-		`r = rootfs([bb], init = "/init")`:                 `checking init: "/init" is not there`,
-		`r = rootfs([bb], init = "/home/lab/note")`:        `has no run bit`,
-		`r = rootfs([bb], init = "/sbin")`:                 `is a directory, want a program`,
-		`r = rootfs([bb], symlinks = {"/sbin/init": "x"})`: `making link`,
-		`r = rootfs([bb], modes = {"/nothing": 0o755})`:    `there is no such path`,
-		`r = rootfs([bb], owners = {"/nothing": "root"})`:  `there is no such path`,
-		`r = rootfs([bb], files = {"/bin": "x"})`:          `there is a folder`,
-		`r = rootfs([bb], rc = "#!/bin/bash\n")`:           `"/bin/bash" is not there`,
-		`r = initramfs(other)`:                             `checking init: "/init" leads to "/sbin", which is not there`,
+		`r = rootfs([bb, other])`:                                      `laying contents[1]: "/bin/sh" is in an earlier tree too`,
+		`r = rootfs([bb, bad])`:                                        `checking interpreter of script "/usr/bin/tool": "/usr/bin/perl" is not there`,
+		`r = rootfs([bb, norun])`:                                      `checking script "/etc/init.d/S10net": it has no run bit (mode 0o644)`,
+		`r = rootfs([bb, crlf])`:                                       `carriage return`,
+		`r = rootfs([bb, env])`:                                        `its interpreter "python3" is in none of the folders`,
+		`r = rootfs([bb], init = "/init")`:                             `checking init: "/init" is not there`,
+		`r = rootfs([bb], init = "/home/lab/note")`:                    `has no run bit`,
+		`r = rootfs([bb], init = "/sbin")`:                             `is a directory, want a program`,
+		`r = rootfs([bb], symlinks = {"/sbin/init": "x"})`:             `making link`,
+		`r = rootfs([bb], modes = {"/nothing": 0o755})`:                `there is no such path`,
+		`r = rootfs([bb], owners = {"/nothing": "root"})`:              `there is no such path`,
+		`r = rootfs([bb], files = {"/bin": "x"})`:                      `there is a folder`,
+		`r = rootfs([bb], rc = "#!/bin/bash\n")`:                       `"/bin/bash" is not there`,
+		`r = rootfs([bb], users = [user("lab", shell = "/bin/bash")])`: `checking shell of user "lab": "/bin/bash" is not there`,
+		`r = initramfs(other)`:                                         `checking init: "/init" leads to "/sbin", which is not there`,
 	} {
 		lab, v, err := eval(t, script)
 		if err != nil {

@@ -263,7 +263,7 @@ func (ld *loader) params(fr starlark.CallFrame) *signature {
 func (ld *loader) interpreterError(stack starlark.CallStack, eval *starlark.EvalError) *Error {
 	e := ld.at(stack)
 	e.Msg, e.Err = eval.Msg, eval.Unwrap()
-	if top := stack.At(0); top.Pos.Line == 0 {
+	if top := stack.At(0); top.Pos.Line == 0 && !strings.HasPrefix(top.Name, "*") {
 		e.Builtin = top.Name
 		if !strings.HasPrefix(e.Msg, top.Name+":") && top.Name != "fail" {
 			e.Msg = top.Name + ": " + e.Msg

@@ -15,6 +15,7 @@ import (
 // led through the guards of this file, which refuse what would be too large:
 //
 //	x * y, x *= y           ->  x * guard(y)     see operand
+//	x + y, x += y           ->  x + guard(y)     see operand; not if one is a literal
 //	x % y                   ->  guard(x) % y     see text
 //	x.join, x.replace, …    ->  guard(x).join    see text
 //	str, range, zip, …      are predeclared here instead of Starlark's own
@@ -25,6 +26,8 @@ import (
 // Names of the guards in the syntax tree.
 const (
 	guardOperand   = "*operand"
+	guardSum       = "*sum"
+	guardGrowth    = "*growth"
 	guardText      = "*text"
 	guardFormatted = "*formatted"
 )
@@ -40,7 +43,7 @@ const maxBits = 1 << 20
 
 func sizesFor(memory int64) sizes {
 	n := int(min(max(memory/16, 1<<20), 1<<30))
-	return sizes{bytes: n, items: n / 16, bits: maxBits}
+	return sizes{bytes: n, items: n / 4, bits: maxBits}
 }
 
 var textMethods = map[string]bool{
@@ -65,11 +68,18 @@ func guardFile(f *syntax.File) {
 			if n.Op == syntax.STAR && !small(n.X) && !small(n.Y) {
 				n.Y = guardCall(guardOperand, n.Y)
 			}
+			if n.Op == syntax.PLUS && !literalExpr(n.X) && !literalExpr(n.Y) {
+				n.Y = guardCall(guardSum, n.Y)
+			}
 			if n.Op == syntax.PERCENT && !small(n.Y) {
 				n.X = guardCall(guardText, n.X)
 			}
 		case *syntax.AssignStmt:
 			switch n.Op {
+			case syntax.PLUS_EQ:
+				if !literalExpr(n.RHS) {
+					n.RHS = guardCall(guardGrowth, n.RHS)
+				}
 			case syntax.STAR_EQ:
 				n.RHS = guardCall(guardOperand, n.RHS)
 			case syntax.PERCENT_EQ:
@@ -95,6 +105,15 @@ func small(x syntax.Expr) bool {
 	return ok && n <= 16
 }
 
+// literalExpr reports whether x is written out: adding it can't double anything.
+func literalExpr(x syntax.Expr) bool {
+	switch x.(type) {
+	case *syntax.Literal, *syntax.ListExpr, *syntax.TupleExpr, *syntax.DictExpr, *syntax.Comprehension:
+		return true
+	}
+	return false
+}
+
 func guardCall(name string, x syntax.Expr) syntax.Expr {
 	start, end := x.Span()
 	return &syntax.CallExpr{
@@ -109,8 +128,8 @@ func isGuard(c *syntax.CallExpr) bool {
 	return ok && strings.HasPrefix(id.Name, "*")
 }
 
-// operand is the right side of *: it lets the operation happen only when the
-// result is of bounded size.
+// operand is the right side of * or +: it lets the operation happen only when
+// the result is of bounded size.
 type operand struct {
 	starlark.Value
 	max *sizes
@@ -120,10 +139,27 @@ var _ starlark.HasBinary = operand{}
 
 // Binary is called with the left side, whatever that is.
 func (o operand) Binary(op syntax.Token, x starlark.Value, _ starlark.Side) (starlark.Value, error) {
-	if err := o.max.product(x, o.Value); err != nil {
+	check := o.max.product
+	if op == syntax.PLUS {
+		check = o.max.sum
+	}
+	if err := check(x, o.Value); err != nil {
 		return nil, err
 	}
 	return starlark.Binary(op, x, o.Value)
+}
+
+// sum checks x + y.
+func (m *sizes) sum(x, y starlark.Value) error {
+	limit := m.items
+	switch x.(type) {
+	case starlark.String, starlark.Bytes:
+		limit = m.bytes
+	}
+	if n := max(0, starlark.Len(x)) + max(0, starlark.Len(y)); n > limit {
+		return fmt.Errorf("%s of %d elements is too large: want at most %d", x.Type(), n, limit)
+	}
+	return nil
 }
 
 // product checks x * y.

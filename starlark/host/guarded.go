@@ -36,6 +36,12 @@ func guarded(memory int64) starlark.StringDict {
 	d[guardOperand] = starlark.NewBuiltin(guardOperand, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		return operand{args[0], &m}, nil
 	})
+	d[guardSum] = starlark.NewBuiltin(guardSum, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		return m.summand(args[0], true), nil
+	})
+	d[guardGrowth] = starlark.NewBuiltin(guardGrowth, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		return m.summand(args[0], false), nil // list += list happens in place
+	})
 	d[guardText] = starlark.NewBuiltin(guardText, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		if s, ok := args[0].(starlark.String); ok {
 			return text{s, s, &m}, nil
@@ -60,6 +66,29 @@ func guarded(memory int64) starlark.StringDict {
 		return getattr.CallInternal(t, args, kwargs)
 	})
 	return d
+}
+
+// minSummand is from which size on a string or list is led through an operand.
+const minSummand = 4096
+
+func (m *sizes) summand(v starlark.Value, lists bool) starlark.Value {
+	size := 0
+	switch v := v.(type) {
+	case starlark.String:
+		size = len(v)
+	case *starlark.List:
+		if lists {
+			size = v.Len()
+		}
+	case starlark.Tuple:
+		if lists {
+			size = len(v)
+		}
+	}
+	if size < minSummand {
+		return v
+	}
+	return operand{v, m}
 }
 
 func checkPrinted(m *sizes, args starlark.Tuple) error {

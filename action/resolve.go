@@ -60,7 +60,7 @@ func (e *Edit) Runnable(ctx context.Context, path string) error {
 	shown := "/" + strings.TrimPrefix(path, "/")
 	n, at, err := e.Resolve(ctx, path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && "/"+at != shown:
+	case errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(shown+"/", "/"+at+"/"):
 		return fmt.Errorf("%q leads to %q, which is not there", shown, "/"+at)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%q is not there", shown)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -13,7 +12,8 @@ import (
 	"github.com/labstar/labstar/action"
 )
 
-// imageParams is what oci/image is to say of the image.
+// imageParams is what oci/image is to say of the image, besides the input
+// "config".
 type imageParams struct {
 	Layers      int                    `json:"layers"`
 	Ref         string                 `json:"ref"`     // the tag
@@ -21,14 +21,6 @@ type imageParams struct {
 	OS          string                 `json:"os"`
 	Arch        string                 `json:"arch"`
 	Variant     string                 `json:"variant,omitempty"`
-	Entrypoint  []action.Late          `json:"entrypoint,omitempty"`
-	Cmd         []action.Late          `json:"cmd,omitempty"`
-	Env         map[string]action.Late `json:"env,omitempty"`
-	User        string                 `json:"user,omitempty"`
-	Workdir     string                 `json:"workdir,omitempty"`
-	Ports       []string               `json:"ports,omitempty"`
-	Volumes     []string               `json:"volumes,omitempty"`
-	Labels      map[string]action.Late `json:"labels,omitempty"`
 	Annotations map[string]action.Late `json:"annotations,omitempty"`
 }
 
@@ -38,9 +30,6 @@ const (
 	annotationRef  = "org.opencontainers.image.ref.name"
 	annotationName = "io.containerd.image.name"
 )
-
-// defaultPath is what a container's PATH is unless env has one, as docker sets it.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // imageOp puts layers together: configuration, manifest, index, layout.
 var imageOp = &action.Op{Name: "oci/image", Version: 1, Run: runImage}
@@ -55,7 +44,11 @@ func runImage(ctx context.Context, env action.Env) error {
 		return err
 	}
 	l := layout{env: env}
-	config, err := json.Marshal(p.config(layers))
+	cf, err := p.config(ctx, env, layers)
+	if err != nil {
+		return err
+	}
+	config, err := json.Marshal(cf)
 	if err != nil {
 		return err
 	}
@@ -93,54 +86,42 @@ func runImage(ctx context.Context, env action.Env) error {
 func readLayers(ctx context.Context, env action.Env, n int) ([]layerInfo, error) {
 	layers := make([]layerInfo, n)
 	for i := range layers {
-		b, err := env.OpenBlob(ctx, env.Input(fmt.Sprintf("descriptor%d", i)).Digest)
-		if err != nil {
+		if err := readJSON(ctx, env, fmt.Sprintf("descriptor%d", i), &layers[i]); err != nil {
 			return nil, err
-		}
-		raw, err := io.ReadAll(b)
-		b.Close()
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(raw, &layers[i]); err != nil {
-			return nil, fmt.Errorf("reading descriptor of layer %d: %w", i, err)
 		}
 	}
 	return layers, nil
 }
 
-func (p *imageParams) config(layers []layerInfo) *v1.ConfigFile {
+func readJSON(ctx context.Context, env action.Env, input string, into any) error {
+	b, err := env.OpenBlob(ctx, env.Input(input).Digest)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	raw, err := io.ReadAll(b)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("reading %s: %w", input, err)
+	}
+	return nil
+}
+
+func (p *imageParams) config(ctx context.Context, env action.Env, layers []layerInfo) (*v1.ConfigFile, error) {
 	cf := &v1.ConfigFile{
 		Architecture: p.Arch, OS: p.OS, Variant: p.Variant, Created: v1.Time{Time: epoch},
 		RootFS: v1.RootFS{Type: "layers"},
-		Config: v1.Config{
-			Entrypoint: plain(p.Entrypoint), Cmd: plain(p.Cmd), Env: p.environment(), User: p.User,
-			WorkingDir: p.Workdir, Labels: plainMap(p.Labels), ExposedPorts: set(p.Ports), Volumes: set(p.Volumes),
-		},
+	}
+	if err := readJSON(ctx, env, "config", &cf.Config); err != nil {
+		return nil, err
 	}
 	for _, l := range layers {
 		cf.RootFS.DiffIDs = append(cf.RootFS.DiffIDs, l.DiffID)
 		cf.History = append(cf.History, v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "labstar oci_image"})
 	}
-	return cf
-}
-
-// environment is sorted, with PATH first.
-func (p *imageParams) environment() []string {
-	env := []string{"PATH=" + defaultPath}
-	var names []string
-	for k, v := range p.Env {
-		if k == "PATH" {
-			env[0] = "PATH=" + string(v)
-			continue
-		}
-		names = append(names, k)
-	}
-	slices.Sort(names)
-	for _, k := range names {
-		env = append(env, k+"="+string(p.Env[k]))
-	}
-	return env
+	return cf, nil
 }
 
 func plain(list []action.Late) []string {

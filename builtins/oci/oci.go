@@ -1,8 +1,9 @@
 // Package oci makes container images in the OCI layout: the builtin `oci_image`.
 //
-// An image is one action for each layer (oci/layer, from a tree to a compressed
-// tar) and a small one that puts them together (oci/image): when one tree
-// changes, its layer alone is written again. The layout refers to the layers by
+// An image is a check that its command and its user are in it (oci/config), an
+// action for each layer (oci/layer, from a tree to a compressed tar) and a small
+// one that puts them together (oci/image): when one tree changes, its layer alone
+// is written again. The layout refers to the layers by
 // digest; nothing is copied.
 package oci
 
@@ -53,7 +54,8 @@ podman and containerd read as it is, and docker load as a tar. Its attributes:
 - `+"`.tag`"+` is NAME:TAG;
 - `+"`.layout`"+` is the tree, `+"`.manifest`"+` and `+"`.config`"+` are files.
 
-Times in the image are constant, so the same trees give the same digest.
+That the command and the user are in the layers is checked before these are
+packed. Times in the image are constant, so the same trees give the same digest.
 
 	image = oci_image([root, pages], name = "lab/web:1.0",
 	                  entrypoint = ["/usr/sbin/httpd", "-f", "-h", "/srv/www"], ports = [80])`,
@@ -61,46 +63,66 @@ Times in the image are constant, so the same trees give the same digest.
 
 func callImage(c *schema.Call, a *imageArgs) (starlark.Value, error) {
 	tag, errName := parseName(c, a.Name)
-	p, errParams := params(c, a)
-	if err := errors.Join(errName, errParams); err != nil {
+	platform, errPlatform := parsePlatform(c, a.Platform)
+	start, errStart := a.start(c)
+	if err := errors.Join(errName, errPlatform, errStart); err != nil {
 		return nil, err
 	}
-	p.Ref, p.RefName = a.reference(tag)
-	spec := action.Spec{
-		Op: imageOp, Title: "image " + tag.TagStr(),
-		Outputs: []action.Output{{Name: "layout", Kind: action.Tree}, {Name: "digest", Kind: action.File},
-			{Name: "manifest", Kind: action.File}, {Name: "config", Kind: action.File}},
-	}
-	spec.Title = "image " + a.Name
+	config := action.Spec{Op: configOp, Title: "config of " + a.Name, Params: start,
+		Outputs: []action.Output{{Name: "config", Kind: action.File}}}
 	for i, tree := range a.Layers {
-		layer, err := c.Action(action.Spec{
-			Op: layerOp, Title: fmt.Sprintf("layer %d of %s", i, a.Name),
-			Params:  layerParams{Compression: a.Compression},
-			Inputs:  []action.Input{{Name: "tree", Artifact: tree.Artifact}},
-			Outputs: []action.Output{{Name: "layer", Kind: action.File}, {Name: "descriptor", Kind: action.File}},
-		})
-		if err != nil {
-			return nil, err
-		}
-		spec.Inputs = append(spec.Inputs,
-			action.Input{Name: fmt.Sprintf("layer%d", i), Artifact: layer.Output("layer")},
-			action.Input{Name: fmt.Sprintf("descriptor%d", i), Artifact: layer.Output("descriptor")})
+		config.Inputs = append(config.Inputs, action.Input{Name: fmt.Sprintf("layers[%d]", i), Artifact: tree.Artifact})
 	}
-	p.Layers = len(a.Layers)
-	spec.Params = p
-	act, err := c.Action(spec)
+	checked, err := c.Action(config)
 	if err != nil {
 		return nil, err
 	}
+	image := action.Spec{
+		Op: imageOp, Title: "image " + a.Name,
+		Params: imageParams{
+			Layers: len(a.Layers), OS: platform.OS, Arch: platform.Architecture, Variant: platform.Variant,
+			// The name by which containerd and docker load know it, in their spelling.
+			Ref: tag.TagStr(), RefName: strings.Replace(tag.Name(), "index.docker.io/", "docker.io/", 1), Annotations: a.Annotations,
+		},
+		Inputs: []action.Input{{Name: "config", Artifact: checked.Output("config")}},
+		Outputs: []action.Output{{Name: "layout", Kind: action.Tree}, {Name: "digest", Kind: action.File},
+			{Name: "manifest", Kind: action.File}, {Name: "config", Kind: action.File}},
+	}
+	for i := range a.Layers {
+		layer, err := a.layer(c, i)
+		if err != nil {
+			return nil, err
+		}
+		image.Inputs = append(image.Inputs,
+			action.Input{Name: fmt.Sprintf("layer%d", i), Artifact: layer.Output("layer")},
+			action.Input{Name: fmt.Sprintf("descriptor%d", i), Artifact: layer.Output("descriptor")})
+	}
+	act, err := c.Action(image)
+	if err != nil {
+		return nil, err
+	}
+	return value(act, repository(a.Name), tag.TagStr()), nil
+}
+
+func (a *imageArgs) layer(c *schema.Call, i int) (*action.Action, error) {
+	return c.Action(action.Spec{
+		Op: layerOp, Title: fmt.Sprintf("layer %d of %s", i, a.Name),
+		Params:  layerParams{Compression: a.Compression},
+		Inputs:  []action.Input{{Name: "tree", Artifact: a.Layers[i].Artifact}},
+		Outputs: []action.Output{{Name: "layer", Kind: action.File}, {Name: "descriptor", Kind: action.File}},
+	})
+}
+
+func value(act *action.Action, repository, tag string) starlark.Value {
 	digest := schema.LateText(act.Output("digest"))
 	return schema.NewArtifact(act.Output("layout"), "image", starlark.StringDict{
 		"digest":   digest,
-		"ref":      starlark.String(repository(a.Name)+"@") + digest,
-		"tag":      starlark.String(repository(a.Name) + ":" + tag.TagStr()),
+		"ref":      starlark.String(repository+"@") + digest,
+		"tag":      starlark.String(repository + ":" + tag),
 		"layout":   schema.NewArtifact(act.Output("layout"), "tree", nil),
 		"manifest": schema.NewArtifact(act.Output("manifest"), "file", nil),
 		"config":   schema.NewArtifact(act.Output("config"), "file", nil),
-	}), nil
+	})
 }
 
 // parseName checks the name of an image, which has a tag or none, no digest.
@@ -128,26 +150,21 @@ func repository(s string) string {
 	return s
 }
 
-// reference returns the tag, which names the image inside the layout, and the
-// full name, by which containerd and docker load know it.
-func (a *imageArgs) reference(tag name.Tag) (ref, full string) {
-	full = strings.Replace(tag.Name(), "index.docker.io/", "docker.io/", 1)
-	return tag.TagStr(), full
+func parsePlatform(c *schema.Call, s string) (*v1.Platform, error) {
+	p, err := v1.ParsePlatform(s)
+	if err != nil || p.OS == "" || p.Architecture == "" {
+		return nil, c.ArgErrorf("platform", "got %q, want OS/ARCH, as \"linux/amd64\"", s)
+	}
+	return p, nil
 }
 
-// params checks what goes into the configuration.
-func params(c *schema.Call, a *imageArgs) (imageParams, error) {
-	p := imageParams{
-		Entrypoint: a.Entrypoint, Cmd: a.Cmd, Env: a.Env, User: a.User, Workdir: a.Workdir,
-		Labels: a.Labels, Annotations: a.Annotations, Volumes: a.Volumes,
+// start checks how a container of the image is to be started.
+func (a *imageArgs) start(c *schema.Call) (configParams, error) {
+	p := configParams{
+		Layers: len(a.Layers), Entrypoint: a.Entrypoint, Cmd: a.Cmd, Env: a.Env, User: a.User, Workdir: a.Workdir,
+		Labels: a.Labels, Volumes: a.Volumes,
 	}
 	var errs []error
-	platform, err := v1.ParsePlatform(a.Platform)
-	if err != nil || platform.OS == "" || platform.Architecture == "" {
-		errs = append(errs, c.ArgErrorf("platform", "got %q, want OS/ARCH, as \"linux/amd64\"", a.Platform))
-	} else {
-		p.OS, p.Arch, p.Variant = platform.OS, platform.Architecture, platform.Variant
-	}
 	for i, v := range a.Ports {
 		port, err := parsePort(v)
 		if err != nil {

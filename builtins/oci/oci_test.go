@@ -33,6 +33,10 @@ func predeclared(lab *buildtest.Lab, page string) starlark.StringDict {
 			"etc/" + strings.Repeat("long/", 30) + "name": {Text: "deep"},
 		}),
 		"pages": lab.Tree(map[string]buildtest.Node{"srv/www/index.html": {Text: page}}),
+		"accounts": lab.Tree(map[string]buildtest.Node{
+			"etc/passwd": {Text: "root:x:0:0::/root:/bin/sh\nlab:x:1000:1000::/home/lab:/bin/sh\n"},
+			"etc/group":  {Text: "root:x:0:\naudio:x:29:lab\n"},
+		}),
 		"wh":    lab.Tree(map[string]buildtest.Node{"srv/.wh.x": {Text: "x"}}),
 		"afile": lab.File("x"),
 		"late":  schema.LateText(lab.File("from a build").Artifact),
@@ -178,8 +182,8 @@ func TestOnlyTheChangedLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rep.Ran != 2 {
-		t.Errorf("%d actions ran, want 2: the page's layer and the image", rep.Ran)
+	if rep.Ran != 3 {
+		t.Errorf("%d actions ran, want 3: the check, the page's layer and the image", rep.Ran)
 	}
 	if second := lab.Build(two["image"]); second == first {
 		t.Error("the image is the same with another page")
@@ -236,6 +240,24 @@ func TestErrors(t *testing.T) {
 		lab := buildtest.New(t)
 		_, err := lab.TryEval(Builtins(), "i = oci_image("+args+")", predeclared(lab, "page"))
 		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\ngot  %v\nwant %s", args, err, want)
+		}
+	}
+	for args, want := range map[string]string{
+		`[root], name = "a", entrypoint = ["/bin/bash"]`:                  `checking entrypoint: in the layers, "/bin/bash" is not there`,
+		`[root, pages], name = "a", cmd = ["/srv/www/index.html"]`:        `checking cmd: in the layers, "/srv/www/index.html" has no run bit`,
+		`[root], name = "a", cmd = ["bash"]`:                              `"bash" is in no folder of the image's PATH`,
+		`[root], name = "a", cmd = ["www/x"], workdir = "/srv"`:           `"/srv/www/x" is not there`,
+		`[root], name = "a", cmd = ["sh"], user = "www"`:                  `the layers have no user "www" in /etc/passwd`,
+		`[root, accounts], name = "a", user = "labb:1"`:                   `no user "labb" (did you mean "lab"?)`,
+		`[root, accounts], name = "a", user = "lab:adio"`:                 `no group "adio" (did you mean "audio"?)`,
+		`[root, accounts], name = "a", cmd = ["sh"], user = "lab:audio"`:  ``,
+		`[root, accounts], name = "a", cmd = ["sh"], user = "1000:audio"`: ``,
+	} {
+		lab := buildtest.New(t)
+		g := lab.Eval(Builtins(), "i = oci_image("+args+")", predeclared(lab, "page"))
+		_, err := lab.TryBuild(g["i"])
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\ngot  %v\nwant %s", args, err, want)
 		}
 	}

@@ -48,7 +48,11 @@ const maxPackages = 1 << 20
 func ReadIndex(r io.Reader, suite, arch string) (*Index, error) {
 	// A suite has about 70,000 packages; growing to that would leave twice as
 	// much behind.
-	x := &Index{Suite: suite, Arch: arch, packages: make([]Package, 0, 72<<10), byName: make(map[string]int32, 72<<10)}
+	return readIndex(r, suite, arch, 72<<10)
+}
+
+func readIndex(r io.Reader, suite, arch string, expect int) (*Index, error) {
+	x := &Index{Suite: suite, Arch: arch, packages: make([]Package, 0, expect), byName: make(map[string]int32, expect)}
 	s := NewStanzaReader(r, "Packages", packageFields...)
 	for {
 		err := s.Next()

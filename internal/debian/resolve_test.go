@@ -145,7 +145,7 @@ func FuzzReadIndex(f *testing.F) {
 	f.Add([]byte(pkg("aa", "1:2-3", "Depends: bb (>= 1) | cc", "Provides: dd (= 1)") + pkg("bb", "1")))
 	f.Add([]byte("A: b\n c\n\t d\n# x\n\nA: b\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x, err := ReadIndex(bytes.NewReader(b), "trixie", "amd64")
+		x, err := readIndex(bytes.NewReader(b), "trixie", "amd64", 1)
 		if err != nil {
 			return
 		}

@@ -37,7 +37,9 @@ type Entry struct {
 	Fields     []string // no spaces inside, none empty
 }
 
-func (e Entry) String() string { return strings.Join(append([]string{e.Kind, e.Name}, e.Fields...), " ") }
+func (e Entry) String() string {
+	return strings.Join(append([]string{e.Kind, e.Name}, e.Fields...), " ")
+}
 
 // Check reports why e can't be a line of the file.
 func (e Entry) Check() error {

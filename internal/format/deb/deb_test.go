@@ -17,6 +17,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/format/archive"
 )
 
 // arFile writes an ar archive of name, content pairs.
@@ -226,6 +227,6 @@ func FuzzOpen(f *testing.F) {
 		}
 		p.Control()
 		r := &recorder{paths: map[string]string{}}
-		p.Unpack(context.Background(), r, Options{})
+		p.Unpack(context.Background(), r, Options{Limits: archive.Limits{Size: 1 << 20, Entries: 1000}})
 	})
 }

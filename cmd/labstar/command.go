@@ -82,11 +82,11 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 	run := c.setup(a, fs)
 	a.commonFlags(fs)
 	if err := fs.Parse(args[1:]); err != nil {
-		if errors.Is(err, pflag.ErrHelp) {
-			a.describe(a.out, c)
-			return nil
-		}
 		return flagError(c.name, fs, err)
+	}
+	if help, err := fs.GetBool("help"); err == nil && help {
+		a.describe(a.out, c)
+		return nil
 	}
 	if err := a.start(name); err != nil {
 		return err

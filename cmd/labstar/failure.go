@@ -116,9 +116,15 @@ func (a *app) sourceLine(f action.Frame) (string, bool) {
 	return strings.TrimRight(lines[f.Line-1], "\r"), true
 }
 
-// targetOf returns a target that needs the action, one of those being built if
-// there is one.
+// targetOf returns the target that the action makes, else one that needs it.
 func (a *app) targetOf(failed *action.Action) string {
+	for _, t := range a.targets {
+		for _, item := range t.Items {
+			if item.Artifact.Action == failed {
+				return t.Name
+			}
+		}
+	}
 	for _, t := range a.targets {
 		seen := map[*action.Action]bool{}
 		for _, item := range t.Items {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -34,9 +35,13 @@ import (
 //	          it may turn out to be there), "seconds" it took before (0: not known)
 //	change    (plan, why) what is different: "target", "chain" (the way down to it),
 //	          "what" (the difference, line by line), "at"
+//	problem   (cache verify) damage: "what", "digest", "path", "message"
 //	check     (doctor) "name", "status" (ok, warning, failed), "detail", "remedy"
 //	version   (version) "version", "revision", "go", "platform"
-//	summary   always the last of run and plan; see summaryEvent and planEvent
+//	summary   always the last, but for version: "command", "seconds", "exit" (the exit
+//	          code); of run "ran", "cached", "failed", "skipped"; of plan "to_run",
+//	          "perhaps", "cached", "estimated" (seconds), "unlocked"; of cache its
+//	          counts in "stats", "verify" or "gc"
 //
 // "id" is the SHA-256 of the action's definition, "at" is "file:line:col" in the
 // script. New members and events may be added; a reader skips what it does not
@@ -54,14 +59,16 @@ func newJSONSink(out io.Writer) *jsonSink {
 
 // write prints one event; the first error of the stream is returned ever after.
 func (s *jsonSink) write(event any) error {
-	b, err := json.Marshal(event)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b) // ends with a newline
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(event); err != nil {
 		return fmt.Errorf("writing an event: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		_, s.err = s.out.Write(append(b, '\n'))
+		_, s.err = s.out.Write(b.Bytes())
 	}
 	return s.err
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -323,7 +324,8 @@ func logs(t *testing.T, s store.Store) {
 
 func locks(t *testing.T, s store.Store) {
 	key := action.Of([]byte("a key"))
-	inside, runs := 0, make(chan int, 8)
+	var inside atomic.Int32
+	runs := make(chan int32, 8)
 	for range cap(runs) {
 		go func() {
 			unlock, err := s.Lock(ctx, key)
@@ -332,10 +334,9 @@ func locks(t *testing.T, s store.Store) {
 				runs <- 0
 				return
 			}
-			inside++
-			n := inside
+			n := inside.Add(1)
 			time.Sleep(time.Millisecond)
-			inside--
+			inside.Add(-1)
 			unlock()
 			unlock() // twice is harmless
 			runs <- n

@@ -147,7 +147,7 @@ func modes(c *schema.Call, a *rootfsArgs, p *composeParams) error {
 		switch {
 		case err != nil:
 			errs = append(errs, c.ArgErrorf(arg, "%w", err))
-		case len(digits) >= 3 && len(digits) <= 4 && !strings.ContainsAny(digits, "89") && forgotten(digits):
+		case forgotten(digits):
 			errs = append(errs, c.ArgErrorf(arg, "got %s, which is 0o%o, want octal (did you mean 0o%s?)", digits, m, digits))
 		case m > 0o7777:
 			errs = append(errs, c.ArgErrorf(arg, "got 0o%o, want permission bits of at most 0o7777", m))
@@ -157,9 +157,11 @@ func modes(c *schema.Call, a *rootfsArgs, p *composeParams) error {
 	return errors.Join(errs...)
 }
 
-// forgotten reports whether the digits, read as octal, are a usual mode: the
-// owner may read.
+// forgotten reports whether the digits are a usual mode whose 0o is missing. It
+// is a list, since 420 is 0o644 and 511 is 0o777.
 func forgotten(digits string) bool {
-	d := digits[len(digits)-3]
-	return d >= '4' && d <= '7'
+	return slices.Contains([]string{
+		"400", "440", "444", "500", "555", "600", "640", "644", "660", "664", "700", "711", "750", "755", "770", "775", "777",
+		"1777", "2755", "4755", "6755",
+	}, digits)
 }

@@ -18,7 +18,7 @@ type fetchArgs struct {
 	SHA256  string   `star:"sha256,keyword" default:"\"\"" doc:"SHA-256 of the file, 64 hexadecimal digits; if it is left out, lab.lock keeps it"`
 	Mirrors []string `star:"mirrors,keyword,optional" doc:"further addresses of the same file"`
 	Tree    string   `star:"tree,keyword" default:"\"\"" doc:"of git: the SHA-256 of the tree; if it is left out, lab.lock keeps it"`
-	Name    string   `star:"name,keyword" default:"\"\"" doc:"what messages call it; by default the last part of the address"`
+	Name    string   `star:"name,keyword" default:"\"\"" doc:"the file's name in a sandbox and under out/, and what messages call it; by default the last part of the address"`
 }
 
 // Fetch is the builtin `fetch`.
@@ -59,7 +59,8 @@ func callFetch(c *schema.Call, a *fetchArgs) (starlark.Value, error) {
 	if a.Tree != "" {
 		return nil, c.ArgErrorf("tree", "got a tree's hash for a file: use sha256")
 	}
-	p := fetchParams{URLs: []string{addr.raw}}
+	name := strings.TrimPrefix(title, "fetch ")
+	p := fetchParams{Name: name, URLs: []string{addr.raw}}
 	var errs []error
 	for i, m := range a.Mirrors {
 		mirror, err := parseAddress(m)
@@ -80,12 +81,12 @@ func callFetch(c *schema.Call, a *fetchArgs) (starlark.Value, error) {
 	if sum != [32]byte{} {
 		p.SHA256 = hex.EncodeToString(sum[:])
 	}
-	spec := action.Spec{Op: fetchOp, Params: p, Outputs: fileOutput, Title: title, Fixed: sum}
+	spec := action.Spec{Op: fetchOp, Params: p, Outputs: fileOutput(name), Title: title, Fixed: sum}
 	act, err := c.Action(spec)
 	if err != nil {
 		return nil, err
 	}
-	return schema.NewArtifact(act.Output("file"), "file", attrs), nil
+	return schema.NewArtifact(act.Output(name), "file", attrs), nil
 }
 
 func fetchGit(c *schema.Call, a *fetchArgs, addr *address, title string) (starlark.Value, error) {

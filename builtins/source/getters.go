@@ -21,6 +21,7 @@ import (
 var fetchOp = &action.Op{Name: "source/fetch", Version: 1, Network: true, Run: runFetch}
 
 type fetchParams struct {
+	Name   string   `json:"name"` // of the output
 	URLs   []string `json:"urls"` // of the same content, the preferred one first
 	SHA256 string   `json:"sha256,omitempty"`
 }
@@ -37,7 +38,7 @@ func runFetch(ctx context.Context, env action.Env) error {
 	var out action.BlobWriter
 	err = get(ctx, want{urls: p.URLs, sha256: sum, progress: env.Progress, create: func() (download.Sink, error) {
 		var err error
-		out, err = env.CreateFile("file")
+		out, err = env.CreateFile(p.Name)
 		return out, err
 	}})
 	if err != nil {

@@ -32,7 +32,7 @@ is followed to the file or folder it leads to, if that is in the tree too.
 		if err != nil {
 			return nil, c.ArgErrorf("path", "%w", err)
 		}
-		outputs, isTree := fileOutput, strings.HasSuffix(a.Path, "/")
+		outputs, isTree := fileOutput(path.Base(p)), strings.HasSuffix(a.Path, "/")
 		if isTree {
 			outputs = treeOutput
 		} else if p == "" {
@@ -84,7 +84,7 @@ func runPick(ctx context.Context, env action.Env) error {
 		if p.Tree {
 			return fmt.Errorf("path %q is a file: leave out the slash at its end", p.Path)
 		}
-		return env.SetFile("file", n.Digest)
+		return env.SetFile(path.Base(p.Path), n.Digest)
 	}
 	return fmt.Errorf("path %q is a %s, want a file or a folder", p.Path, n.Kind)
 }

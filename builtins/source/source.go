@@ -84,14 +84,20 @@ func sourceArtifact(c *schema.Call, src action.Source, title string) *schema.Art
 	})
 }
 
-// fileOutput and treeOutput are the only output of most actions here.
-var (
-	fileOutput = []action.Output{{Name: "file", Kind: action.File}}
-	treeOutput = []action.Output{{Name: "tree", Kind: action.Tree}}
-)
+// treeOutput is the only output of most actions here.
+var treeOutput = []action.Output{{Name: "tree", Kind: action.Tree}}
+
+// fileOutput is the only output of others. The name is the file's in a sandbox
+// and under out/.
+func fileOutput(name string) []action.Output {
+	if name == "" {
+		name = "file"
+	}
+	return []action.Output{{Name: name, Kind: action.File}}
+}
 
 // value makes the value of an action's only output.
 func value(a *action.Action) *schema.Artifact {
 	out := a.Outputs[0]
-	return schema.NewArtifact(a.Output(out.Name), out.Name, nil)
+	return schema.NewArtifact(a.Output(out.Name), out.Kind.String(), nil)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"path"
 
 	"go.starlark.net/starlark"
 
@@ -13,7 +14,7 @@ import (
 
 type textArgs struct {
 	Content action.Late `star:"content" doc:"the file's bytes, in UTF-8; may hold late-bound strings"`
-	Name    string      `star:"name,keyword" default:"\"text\"" doc:"what messages call it"`
+	Name    string      `star:"name,keyword" default:"\"text\"" doc:"the file's name in a sandbox and under out/"`
 }
 
 // Text is the builtin `text`.
@@ -35,6 +36,7 @@ reference. It is written as it is: end it with a newline if the file should.
 var textOp = &action.Op{Name: "source/text", Version: 1, Run: runText}
 
 type textParams struct {
+	Name    string      `json:"name"`
 	Content action.Late `json:"content"`
 }
 
@@ -43,7 +45,7 @@ func runText(_ context.Context, env action.Env) error {
 	if err := env.Params(&p); err != nil {
 		return err
 	}
-	return env.WriteFile("file", []byte(p.Content))
+	return env.WriteFile(p.Name, []byte(p.Content))
 }
 
 // textArtifact makes the file of a string that was given for the argument arg.
@@ -65,7 +67,7 @@ func textArtifact(c *schema.Call, arg, content, title string) (*schema.Artifact,
 		return sourceArtifact(c, action.Source{Kind: action.File, Digest: action.Of(b), Open: open, Path: title}, title), nil
 	}
 	act, err := c.Action(action.Spec{
-		Op: textOp, Params: textParams{action.Late(content)}, Outputs: fileOutput, Title: title,
+		Op: textOp, Params: textParams{path.Base(title), action.Late(content)}, Outputs: fileOutput(path.Base(title)), Title: title,
 	})
 	if err != nil {
 		return nil, err

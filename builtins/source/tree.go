@@ -190,6 +190,13 @@ func (p *treeParams) addPairs(c *schema.Call, a *treeArgs) error {
 	return errors.Join(errs...)
 }
 
+// usualModes are modes whose 0o was forgotten, if they come as decimal numbers;
+// no mode that anybody wants is one of these in decimal.
+var usualModes = []string{
+	"400", "440", "444", "500", "555", "600", "640", "644", "660", "664", "700", "711", "750", "755", "770", "775", "777",
+	"1777", "2755", "4755", "6755",
+}
+
 func (p *treeParams) addModes(c *schema.Call, modes schema.Dict[uint32]) error {
 	var errs []error
 	for _, m := range modes {
@@ -198,9 +205,11 @@ func (p *treeParams) addModes(c *schema.Call, modes schema.Dict[uint32]) error {
 		if err != nil {
 			errs = append(errs, c.ArgErrorf(arg, "%w", err))
 		}
-		if m.Value > 0o7777 {
-			e := c.ArgErrorf(arg, "got %d (0o%o), want permission bits of 0 to 0o7777", m.Value, m.Value)
-			errs = append(errs, e.WithHint(fmt.Sprintf("an octal number is written 0o%d", m.Value)))
+		switch digits := strconv.Itoa(int(m.Value)); {
+		case slices.Contains(usualModes, digits):
+			errs = append(errs, c.ArgErrorf(arg, "got %s, which is 0o%o, want octal (did you mean 0o%s?)", digits, m.Value, digits))
+		case m.Value > 0o7777:
+			errs = append(errs, c.ArgErrorf(arg, "got 0o%o, want permission bits of at most 0o7777", m.Value))
 		}
 		p.Modes = append(p.Modes, modeRule{pat, m.Value})
 	}

@@ -69,6 +69,10 @@ func (l *Lab) SetPins(p schema.Pins) { l.session.Pins = p }
 // Scope returns the evaluation's scope.
 func (l *Lab) Scope() *action.Scope { return l.session.Scope }
 
+// Session returns what the builtins see of the evaluation, for a test to add
+// Pins or Files.
+func (l *Lab) Session() *schema.Session { return l.session }
+
 // Eval runs a script and returns its globals; a failure ends the test.
 func (l *Lab) Eval(builtins []*schema.Builtin, script string, more starlark.StringDict) starlark.StringDict {
 	l.t.Helper()

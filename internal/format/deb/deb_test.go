@@ -17,7 +17,6 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"github.com/labstar/labstar/action"
-	"github.com/labstar/labstar/internal/format/archive"
 )
 
 // arFile writes an ar archive of name, content pairs.
@@ -217,16 +216,17 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// The tars inside are fuzzed in package archive.
 func FuzzOpen(f *testing.F) {
-	f.Add(arFile("debian-binary", "2.0\n", "control.tar.gz", compress(f, ".gz", sampleControl(f)), "data.tar", sampleData(f)))
+	f.Add(arFile("debian-binary", "2.0\n", "control.tar.gz", compress(f, ".gz", sampleControl(f)), "data.tar", "x"))
 	f.Add(arFile("debian-binary", "2.0\n", "_x", "y"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := Open(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			return
 		}
-		p.Control()
-		r := &recorder{paths: map[string]string{}}
-		p.Unpack(context.Background(), r, Options{Limits: archive.Limits{Size: 1 << 20, Entries: 1000}})
+		if n := p.control.Size() + p.data.Size(); n > int64(len(b)) {
+			t.Fatalf("members of %d bytes in a file of %d", n, len(b))
+		}
 	})
 }

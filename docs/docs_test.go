@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/labstar/labstar/builtins"
+	"github.com/labstar/labstar/starlark/host"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -45,6 +47,29 @@ func TestReference(t *testing.T) {
 		}
 		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s is not what the declarations say (%v); run go generate ./docs", name, err)
+		}
+	}
+}
+
+// The script in README is one that evaluates.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(readme), "```python\n")
+	script, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatal("README has no script")
+	}
+	fsys := fstest.MapFS{"lab.star": {Data: []byte(script)}, "www/index.html": {Data: []byte("<h1>hi</h1>")}}
+	mod, err := host.Load(t.Context(), host.Config{FS: fsys, Builtins: builtins.All()}, "lab.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tools", "bb", "root", "initrd", "site", "manifests"} {
+		if mod.Global(name) == nil {
+			t.Errorf("README's script has no %s", name)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func endToEnd(t *testing.T) {
 
 // lab is one way to run labstar: who, where, with what around it.
 type lab struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string   // working directory
 	store string   // --cache
 	env   []string // the whole environment
@@ -58,7 +58,7 @@ type lab struct {
 
 // newLab returns a lab in a copy of the example, with an empty PATH and only
 // what a mirror's configuration needs around it.
-func newLab(t *testing.T, example, store string) *lab {
+func newLab(t testing.TB, example, store string) *lab {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
@@ -187,7 +187,7 @@ func (l *lab) output(args ...string) string {
 }
 
 // need skips unless a real tool is there.
-func need(t *testing.T, tools ...string) {
+func need(t testing.TB, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {

@@ -135,7 +135,7 @@ func serve(t *testing.T, image string) {
 }
 
 // startDocker makes sure that an engine answers, starting one for this test.
-func startDocker(t *testing.T) {
+func startDocker(t testing.TB) {
 	t.Helper()
 	if exec.Command("docker", "info").Run() == nil {
 		return

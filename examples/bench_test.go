@@ -1,0 +1,293 @@
+package examples
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// These benchmarks time whole commands against what a user would pick instead,
+// in turn and in one run, and report the ratio of the medians: below 1 labstar is
+// the faster one. Timings are noisy; ratios are what counts.
+//
+//	LABSTAR_E2E=1 go test -bench . -benchtime 1x -run - ./examples
+
+// versus runs ours and theirs in turn, rounds times, and reports both medians in
+// milliseconds and their ratio. before runs untimed ahead of each.
+func versus(b *testing.B, rounds int, before func(i int), ours, theirs func(i int)) {
+	b.Helper()
+	for b.Loop() {
+		var a, c []time.Duration
+		for i := range rounds {
+			before(i)
+			start := time.Now()
+			ours(i)
+			a = append(a, time.Since(start))
+			start = time.Now()
+			theirs(i)
+			c = append(c, time.Since(start))
+		}
+		slices.Sort(a)
+		slices.Sort(c)
+		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+		b.ReportMetric(ms(a[len(a)/2]), "ours-ms")
+		b.ReportMetric(ms(c[len(c)/2]), "theirs-ms")
+		b.ReportMetric(ms(a[len(a)/2])/ms(c[len(c)/2]), "ratio")
+	}
+	b.ReportMetric(0, "ns/op") // the time of all rounds says nothing
+}
+
+func benchLab(b *testing.B) *lab {
+	b.Helper()
+	if os.Getenv("LABSTAR_E2E") == "" {
+		b.Skip("end-to-end benchmark: set LABSTAR_E2E=1")
+	}
+	store := os.Getenv("LABSTAR_E2E_CACHE")
+	if store == "" {
+		store = filepath.Join(b.TempDir(), "store")
+	}
+	return newLab(b, "tiny", store)
+}
+
+// must runs a command outside of labstar.
+func must(b *testing.B, dir string, argv ...string) {
+	b.Helper()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %v\n%s", argv, err, out)
+	}
+}
+
+// The second run of the example, against make in an up-to-date busybox tree.
+func BenchmarkSecondRun(b *testing.B) {
+	l := benchLab(b)
+	l.writeScript("src.star", `src = debian_source("busybox")`)
+	l.run("src.star", "--copy", "--out", "src")
+	tree := filepath.Join(l.dir, "src", "src")
+	must(b, tree, "make", "defconfig")
+	must(b, tree, "sed", "-i", "s/CONFIG_TC=y/# CONFIG_TC is not set/", ".config")
+	must(b, tree, "make", "-j2")
+	l.run("lab.star")
+	versus(b, 21, func(int) {},
+		func(int) { l.quiet("lab.star") },
+		func(int) { must(b, tree, "make") })
+}
+
+// quiet runs labstar without reading what it says.
+func (l *lab) quiet(args ...string) {
+	l.t.Helper()
+	if out, err := l.command(append([]string{"run", "--quiet"}, args...)...).CombinedOutput(); err != nil {
+		l.t.Fatalf("labstar run %v: %v\n%s", args, err, out)
+	}
+}
+
+// An up-to-date graph of n actions over as many files, evaluated and checked by
+// one process, against ninja on the same graph.
+func BenchmarkNoOpGraph(b *testing.B) {
+	for _, n := range []int{10_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			l := benchLab(b)
+			if _, err := exec.LookPath("ninja"); err != nil {
+				b.Skip("needs ninja")
+			}
+			leaves := n - n/100 - 1
+			var build strings.Builder
+			build.WriteString("rule cp\n  command = cat $in > $out\n")
+			if err := os.Mkdir(filepath.Join(l.dir, "in"), 0o755); err != nil {
+				b.Fatal(err)
+			}
+			var group, groups []string
+			for i := range leaves {
+				if err := os.WriteFile(filepath.Join(l.dir, "in", fmt.Sprint(i)), fmt.Appendf(nil, "%d\n", i), 0o644); err != nil {
+					b.Fatal(err)
+				}
+				fmt.Fprintf(&build, "build o/%d: cp in/%d\n", i, i)
+				if group = append(group, fmt.Sprintf("o/%d", i)); len(group) == 99 || i == leaves-1 {
+					g := fmt.Sprintf("o/g%d", len(groups))
+					fmt.Fprintf(&build, "build %s: cp %s\n", g, strings.Join(group, " "))
+					groups, group = append(groups, g), nil
+				}
+			}
+			fmt.Fprintf(&build, "build o/all: cp %s\n", strings.Join(groups, " "))
+			l.writeScript("build.ninja", build.String())
+			l.writeScript("graph.star", fmt.Sprintf(`
+_o = [tree({"o": file("in/%%d" %% i)}) for i in range(%d)]
+_g = [tree({"%%d" %% i: o for i, o in enumerate(_o[k:k + 99])}) for k in range(0, len(_o), 99)]
+all = tree({"%%d" %% i: g for i, g in enumerate(_g)})
+`, leaves))
+			l.store = filepath.Join(b.TempDir(), "store")
+			must(b, l.dir, "ninja")
+			time.Sleep(3 * time.Second) // files of the last two seconds are not trusted by their time
+			l.run("graph.star")
+			l.quiet("graph.star")
+			versus(b, 7, func(int) {},
+				func(int) { l.quiet("graph.star") },
+				func(int) { must(b, l.dir, "ninja") })
+		})
+	}
+}
+
+// One changed line of the page to a new image and manifests, against docker build
+// of the same two layers.
+func BenchmarkChangedPage(b *testing.B) {
+	l := benchLab(b)
+	startDocker(b)
+	l.run("lab.star", "--copy", "--out", "out")
+	if err := os.RemoveAll(filepath.Join(l.dir, "ctx")); err != nil {
+		b.Fatal(err)
+	}
+	must(b, l.dir, "sh", "-c", "mkdir ctx && cp -a out/root ctx/root && mkdir ctx/www && cp www/index.html ctx/www")
+	l.writeScript("ctx/Dockerfile", "FROM scratch\nADD root /\nCOPY www /srv/www\nENTRYPOINT [\"/usr/sbin/httpd\"]\n")
+	must(b, l.dir, "docker", "build", "-q", "ctx")
+	l.quiet("lab.star")
+	versus(b, 11, func(i int) {
+		page := fmt.Sprintf("<h1>page %d of %d</h1>\n", i, time.Now().UnixNano())
+		l.writeScript("www/index.html", page)
+		l.writeScript("ctx/www/index.html", page)
+	},
+		func(int) { l.quiet("lab.star", "image", "manifests") },
+		func(int) { must(b, l.dir, "docker", "build", "-q", "ctx") })
+}
+
+// A kernel's source from its .tar.xz into the store, against tar of the same file.
+func BenchmarkKernelTree(b *testing.B) {
+	l := benchLab(b)
+	l.store = filepath.Join(b.TempDir(), "store")
+	l.writeScript("linux.star", `linux = debian_source("linux")`)
+	l.run("linux.star")
+	archive := largest(b, filepath.Join(l.store, "blobs"))
+	b.Logf("%s has %d MB", filepath.Base(archive), size(b, archive)>>20)
+	l.writeScript("linux.star", fmt.Sprintf(`linux = unpack(fetch("file://%s", sha256 = "%s"), strip_prefix = 1)`, archive, filepath.Base(archive)))
+	dir := b.TempDir()
+	var peak int64
+	versus(b, 3, func(i int) {
+		l.store = filepath.Join(dir, fmt.Sprint("store", i))
+		if i > 0 {
+			must(b, dir, "rm", "-rf", fmt.Sprint("tar", i-1), fmt.Sprint("store", i-1))
+		}
+		must(b, dir, "sync")
+	},
+		func(int) { peak = max(peak, l.watched("linux.star")) },
+		func(i int) {
+			to := filepath.Join(dir, fmt.Sprint("tar", i))
+			must(b, dir, "sh", "-c", "mkdir "+to+" && tar -C "+to+" -xf "+archive)
+		})
+	b.ReportMetric(float64(peak)/1024, "peak-MB")
+}
+
+// watched runs labstar and returns the peak of its own memory, in KiB.
+func (l *lab) watched(args ...string) (peak int64) {
+	l.t.Helper()
+	cmd := l.command(append([]string{"run", "--quiet"}, args...)...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				l.t.Fatalf("labstar run %v: %v\n%s", args, err, out.String())
+			}
+			return peak
+		case <-time.After(20 * time.Millisecond):
+			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+			if err != nil {
+				continue
+			}
+			if _, s, ok := strings.Cut(string(b), "VmHWM:"); ok {
+				var kib int64
+				if _, err := fmt.Sscan(s, &kib); err == nil {
+					peak = max(peak, kib)
+				}
+			}
+		}
+	}
+}
+
+func largest(b *testing.B, dir string) (path string) {
+	b.Helper()
+	var most int64
+	err := filepath.Walk(dir, func(p string, fi os.FileInfo, err error) error {
+		if err == nil && fi.Mode().IsRegular() && fi.Size() > most {
+			most, path = fi.Size(), p
+		}
+		return err
+	})
+	if err != nil || path == "" {
+		b.Fatalf("no blob in %s: %v", dir, err)
+	}
+	return path
+}
+
+func size(b *testing.B, path string) int64 {
+	b.Helper()
+	fi, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return fi.Size()
+}
+
+// Compiling busybox in the sandbox, against the same make in a plain chroot of
+// the same toolchain.
+func BenchmarkBusybox(b *testing.B) {
+	l := benchLab(b)
+	if os.Getuid() != 0 {
+		b.Skip("needs root for the chroot")
+	}
+	l.writeScript("bb.star", `
+load("lab.star", "toolchain")
+tools = toolchain
+src = debian_source("busybox")
+config = run("make -s -C %s O=$PWD allnoconfig && sed -i 's/# CONFIG_STATIC is not set/CONFIG_STATIC=y/; s/# CONFIG_ASH is not set/CONFIG_ASH=y/; s/# CONFIG_VI is not set/CONFIG_VI=y/; s/# CONFIG_AWK is not set/CONFIG_AWK=y/' .config && (yes '' | make -s -C %s O=$PWD oldconfig >/dev/null)" % (src, src), toolchain = tools, outputs = ".config")
+`)
+	l.run("bb.star", "--copy", "--out", "bb")
+	root := filepath.Join(l.dir, "root")
+	must(b, l.dir, "cp", "-a", "bb/tools", root)
+	must(b, l.dir, "sh", "-c", fmt.Sprintf("mkdir -p %[1]s/in %[1]s/build %[1]s/tmp %[1]s/dev && cp -a bb/src %[1]s/in/busybox && mknod -m 666 %[1]s/dev/null c 1 3 && mknod -m 666 %[1]s/dev/zero c 1 5", root))
+	const makeLine = "cp %s .config && make -s -C %s O=$PWD%s busybox"
+	script := func(i int) string {
+		return fmt.Sprintf(`
+load("bb.star", "tools", "src", "config")
+bin = run("# %d\n"+"`+makeLine+`" %% (config, src), toolchain = tools, outputs = "busybox")
+`, i, "%s", "%s", "")
+	}
+	versus(b, 3, func(i int) {
+		l.writeScript("make.star", script(int(time.Now().UnixNano())))
+		must(b, l.dir, "sh", "-c", fmt.Sprintf("rm -rf %[1]s/build && mkdir %[1]s/build && cp bb/config %[1]s/in/config", root))
+	},
+		func(int) { l.quiet("make.star", "bin") },
+		func(int) {
+			must(b, l.dir, "chroot", root, "/bin/sh", "-c", "export HOME=/build LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1577836800; cd /build && "+fmt.Sprintf(makeLine, "/in/config", "/in/busybox", " -j2"))
+		})
+}
+
+// An action whose input is a kernel tree, warm, against the same one without it.
+func BenchmarkLargeInput(b *testing.B) {
+	l := benchLab(b)
+	l.writeScript("linux.star", `
+linux = debian_source("linux")
+tools = debian_packages([])
+`)
+	l.run("linux.star")
+	script := func(name, inputs string) {
+		l.writeScript(name, fmt.Sprintf("load(\"linux.star\", \"linux\", \"tools\")\nx = run(\": %d; echo > x\", toolchain = tools, outputs = \"x\"%s)\n", time.Now().UnixNano(), inputs))
+	}
+	versus(b, 21, func(int) {
+		script("with.star", `, inputs = {"linux": linux}`)
+		script("without.star", "")
+	},
+		func(int) { l.quiet("with.star", "x") },
+		func(int) { l.quiet("without.star", "x") })
+}

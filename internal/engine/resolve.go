@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -173,15 +172,7 @@ func (e *Engine) ingestBlob(ctx context.Context, src *action.Source, d action.Di
 }
 
 func (e *Engine) ingestDir(ctx context.Context, src *action.Source, d action.Digest) error {
-	r, err := src.Open(d)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", src.Path, err)
-	}
-	b, err := io.ReadAll(r)
-	if err := errors.Join(err, r.Close()); err != nil {
-		return fmt.Errorf("reading %s: %w", src.Path, err)
-	}
-	dir, err := action.DecodeDirectory(b)
+	dir, err := openDirectory(src, d)
 	if err != nil {
 		return err
 	}

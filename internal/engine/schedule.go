@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -264,10 +265,47 @@ func (e *Engine) key(ctx context.Context, r *action.Resolved, keep func([]byte))
 	if r.Action.Fixed != [32]byte{} {
 		return r.Action.Definition(), nil
 	}
-	return r.Key(ctx, e.opts.Store, func(b []byte) (action.Digest, error) {
+	return r.Key(ctx, withSources{e.opts.Store, r.Action}, func(b []byte) (action.Digest, error) {
 		keep(b)
 		return action.Of(b), nil
 	})
+}
+
+// withSources is the store, and the directories of an action's local trees,
+// which are put into the store only if the action runs.
+type withSources struct {
+	store.Store
+	action *action.Action
+}
+
+func (w withSources) Directory(ctx context.Context, d action.Digest) (*action.Directory, error) {
+	dir, err := w.Store.Directory(ctx, d)
+	if !errors.Is(err, store.ErrNotFound) {
+		return dir, err
+	}
+	w.action.Deps(func(in *action.Artifact) {
+		src := in.Action.Source
+		if dir != nil || src == nil || src.Kind != action.Tree {
+			return
+		}
+		if found, openErr := openDirectory(src, d); openErr == nil {
+			dir, err = found, nil
+		}
+	})
+	return dir, err
+}
+
+// openDirectory reads one directory of a local tree.
+func openDirectory(src *action.Source, d action.Digest) (*action.Directory, error) {
+	r, err := src.Open(d)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", src.Path, err)
+	}
+	b, err := io.ReadAll(r)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", src.Path, err)
+	}
+	return action.DecodeDirectory(b)
 }
 
 // lock takes the key's lock, telling when it has to wait for another process.

@@ -50,11 +50,11 @@ func (b *Builtin) Markdown() string {
 		if !p.Required {
 			def = "`" + p.Default + "`"
 		}
-		doc := p.Doc
+		doc := sentence(p.Doc)
 		if len(p.Enum) > 0 {
 			doc += " One of `" + strings.Join(p.Enum, "`, `") + "`."
 		}
-		fmt.Fprintf(&w, "| `%s` | %s | %s | %s |\n", p.Name, p.Type, cell(def), cell(sentence(doc)))
+		fmt.Fprintf(&w, "| `%s` | %s | %s | %s |\n", p.Name, p.Type, cell(def), cell(doc))
 	}
 	if b.returns != "" {
 		fmt.Fprintf(&w, "\nReturns %s\n", sentence(b.returns))

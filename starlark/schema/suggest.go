@@ -21,6 +21,9 @@ func Suggest(got string, candidates []string) string {
 		if len(norm) >= 3 && dist >= bestDist && (strings.HasPrefix(c, norm) || len(c) >= 3 && strings.HasPrefix(norm, c)) {
 			dist = limit // an abbreviation, or a word too many
 		}
+		if len(norm) >= 3 && dist >= bestDist && best == "" && abbreviates(norm, c) {
+			dist = limit
+		}
 		if dist < bestDist || dist == bestDist && best != "" && better(norm, c, normal(best)) {
 			best, bestDist = cand, dist
 		}
@@ -31,6 +34,21 @@ func Suggest(got string, candidates []string) string {
 // better breaks a tie: what starts with the same letter is meant.
 func better(got, cand, best string) bool {
 	return cand != "" && best != "" && cand[0] == got[0] && best[0] != got[0]
+}
+
+// abbreviates reports whether short is what is left of long without some of its
+// letters, the first kept: "opts" of "options", "src" of "source".
+func abbreviates(short, long string) bool {
+	if long == "" || short[0] != long[0] || len(long) > 3*len(short) {
+		return false
+	}
+	i := 0
+	for j := 0; j < len(long) && i < len(short); j++ {
+		if short[i] == long[j] {
+			i++
+		}
+	}
+	return i == len(short)
 }
 
 func normal(s string) string {

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"encoding/binary"
 	"os"
 	"strings"
@@ -13,7 +12,10 @@ import (
 // file .used holds, for each entry, the day as u16, counted from 2020-01-01. It
 // is written when the store closes and only where a day changed. Losing it costs
 // nothing but the order in which gc drops results.
-const usedSuffix = ".used"
+const (
+	usedSuffix = ".used"
+	usedPage   = 4096 // bytes that are read and written at once
+)
 
 var dayZero = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -59,28 +61,35 @@ func (s *Store) flushTouches() {
 }
 
 func (p *pack) flushTouches(today uint16) {
-	const page = 4096
-	old := p.usedDays()
-	days := bytes.Clone(old)
+	pages := make(map[int][]int)
 	for pos := range p.touched.set {
-		binary.LittleEndian.PutUint16(days[2*pos:], today)
+		pages[2*pos/usedPage] = append(pages[2*pos/usedPage], pos)
 	}
 	p.touched.set = nil
-	if bytes.Equal(old, days) {
-		return
-	}
-	f, err := os.OpenFile(p.usedPath(), os.O_WRONLY|os.O_CREATE, 0o666)
+	f, err := os.OpenFile(p.usedPath(), os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil || st.Size() != int64(len(days)) && f.Truncate(int64(len(days))) != nil {
+	size := int64(2 * p.idx.n)
+	if st, err := f.Stat(); err != nil || st.Size() != size && f.Truncate(size) != nil {
 		return
 	}
-	for at := 0; at < len(days); at += page {
-		end := min(at+page, len(days))
-		if !bytes.Equal(old[at:end], days[at:end]) {
-			_, _ = f.WriteAt(days[at:end], int64(at))
+	var buf [usedPage]byte
+	for page, positions := range pages {
+		at := page * usedPage
+		days := buf[:min(usedPage, int(size)-at)]
+		if _, err := f.ReadAt(days, int64(at)); err != nil {
+			return
+		}
+		changed := false
+		for _, pos := range positions {
+			day := days[2*pos-at:]
+			changed = changed || binary.LittleEndian.Uint16(day) != today
+			binary.LittleEndian.PutUint16(day, today)
+		}
+		if changed {
+			_, _ = f.WriteAt(days, int64(at))
 		}
 	}
 }

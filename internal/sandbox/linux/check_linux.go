@@ -25,7 +25,7 @@ func Check(ctx context.Context, dir string) []sandbox.Finding {
 	defer r.Close()
 	found := []sandbox.Finding{r.try(ctx, dir, "sandbox", false), r.try(ctx, dir, "overlay", true)}
 	if !found[0].OK {
-		found = append(found, causes(syscall.EPERM)...)
+		found = append(found, thisMachine().causes(syscall.EPERM)...)
 	}
 	return found
 }
@@ -88,42 +88,88 @@ var settings = []setting{
 		"sudo sysctl -w user.max_net_namespaces=15000"},
 }
 
+// machine is what is known of the system when something was refused.
+type machine struct {
+	root      bool                     // this is user 0
+	exe       string                   // this program
+	kernel    int                      // major<<8 | minor
+	container string                   // "docker", …, "" if none is known
+	chroot    bool                     // the root is not a mount point
+	setting   func(name string) string // a file below /proc/sys, "" if there is none
+}
+
+func thisMachine() *machine {
+	exe, err := os.Executable()
+	if err != nil {
+		exe = "/usr/local/bin/labstar"
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	return &machine{
+		root: os.Geteuid() == 0, exe: exe, kernel: kernelVersion(), container: container(),
+		chroot: err == nil && !mountedRoot(mounts),
+		setting: func(name string) string {
+			b, err := os.ReadFile("/proc/sys/" + name)
+			if err != nil {
+				return ""
+			}
+			return string(b)
+		},
+	}
+}
+
+// mountedRoot tells whether a mountinfo has a mount at /.
+func mountedRoot(mountinfo []byte) bool {
+	for line := range bytes.Lines(mountinfo) {
+		if f := bytes.Fields(line); len(f) > 4 && string(f[4]) == "/" {
+			return true
+		}
+	}
+	return false
+}
+
 // causes finds what may have made a system call fail with errno.
-func causes(errno syscall.Errno) []sandbox.Finding {
+func (m *machine) causes(errno syscall.Errno) []sandbox.Finding {
 	var found []sandbox.Finding
-	root := os.Geteuid() == 0
 	for _, s := range settings {
-		b, err := os.ReadFile("/proc/sys/" + s.path)
-		if err != nil || !s.bad(strings.TrimSpace(string(b))) || (root && strings.HasPrefix(s.path, "kernel/")) {
+		if !s.bad(strings.TrimSpace(m.setting(s.path))) || (m.root && strings.HasPrefix(s.path, "kernel/")) {
 			continue
 		}
 		remedy := s.remedy
 		if remedy == "" {
-			remedy = appArmorRemedy()
+			remedy = appArmorRemedy(m.exe)
 		}
 		found = append(found, sandbox.Finding{Name: filepath.Base(s.path), Detail: s.detail, Remedy: remedy})
 	}
-	if v := kernelVersion(); v < 5<<8|12 {
+	if m.kernel < 5<<8|12 {
 		found = append(found, sandbox.Finding{
-			Name: "kernel", Detail: fmt.Sprintf("the kernel is %d.%d", v>>8, v&255),
+			Name: "kernel", Detail: fmt.Sprintf("the kernel is %d.%d", m.kernel>>8, m.kernel&255),
 			Remedy: "labstar's sandbox needs Linux 5.12 or newer, with CONFIG_USER_NS, CONFIG_OVERLAY_FS and CONFIG_SECCOMP_FILTER",
 		})
 	}
-	if where := container(); where != "" && len(found) == 0 && (errno == syscall.EPERM || errno == syscall.EACCES || errno == syscall.ENOSYS) {
+	denied := errno == syscall.EPERM || errno == syscall.EACCES || errno == syscall.ENOSYS
+	switch {
+	case len(found) > 0 || !denied:
+	case m.container != "":
 		found = append(found, sandbox.Finding{
-			Name: "container", Detail: "this is a container (" + where + "), and its own rules forbid namespaces or a new /proc",
+			Name: "container", Detail: "this is a container (" + m.container + "), and its own rules forbid namespaces or a new /proc",
 			Remedy: "start it with: docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined",
+		})
+	case m.chroot:
+		found = append(found, sandbox.Finding{
+			Name: "chroot", Detail: "this is a chroot, where the kernel refuses user namespaces",
+			Remedy: "run labstar outside of it, or in a container instead",
+		})
+	case m.root && errno == syscall.EACCES:
+		found = append(found, sandbox.Finding{
+			Name: "root", Detail: "the sandbox's user is root in its own namespace only, and cannot enter folders that only another user may enter",
+			Remedy: "run labstar as the user that owns the store, or use a store that root owns (--cache, LABSTAR_CACHE)",
 		})
 	}
 	return found
 }
 
 // appArmorRemedy is a profile for this very program, and the setting for all.
-func appArmorRemedy() string {
-	exe, err := os.Executable()
-	if err != nil {
-		exe = "/usr/local/bin/labstar"
-	}
+func appArmorRemedy(exe string) string {
 	return fmt.Sprintf(`allow it for labstar alone:
   printf 'abi <abi/4.0>,\ninclude <tunables/global>\nprofile labstar "%s" flags=(unconfined) {\n  userns,\n}\n' | sudo tee /etc/apparmor.d/labstar
   sudo apparmor_parser -r /etc/apparmor.d/labstar

@@ -42,7 +42,7 @@ func explain(step string, errno syscall.Errno) error {
 	err := fmt.Errorf("making the sandbox: %s: %w", step, errno)
 	switch errno {
 	case syscall.EPERM, syscall.EACCES, syscall.ENOSPC, syscall.EUSERS, syscall.EINVAL, syscall.ENOSYS, syscall.ENODEV:
-		for _, f := range causes(errno) {
+		for _, f := range thisMachine().causes(errno) {
 			err = fmt.Errorf("%w\n%s: %s", err, f.Detail, f.Remedy)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/go-getter/v2"
 
@@ -29,8 +30,8 @@ func parseAddress(s string) (*address, error) {
 	a := &address{raw: s}
 	rest, isGit := strings.CutPrefix(s, "git::")
 	a.git = isGit
-	if len(s) > maxAddress || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return nil, fmt.Errorf("got an address with blanks, or of more than %d bytes: write a blank as %%20", maxAddress)
+	if len(s) > maxAddress || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == utf8.RuneError }) {
+		return nil, fmt.Errorf("got an address with blanks or damaged characters, or of more than %d bytes: write a blank as %%20", maxAddress)
 	}
 	if force, _, ok := strings.Cut(rest, "::"); ok && !strings.ContainsAny(force, ":/") {
 		return nil, fmt.Errorf("got %q, want git:: or nothing before an address", force+"::")

@@ -133,7 +133,7 @@ func (p *treeParams) addFiles(c *schema.Call, files schema.Dict[starlark.Value],
 		seen[at] = f.Key
 		art, ok := f.Value.(*schema.Artifact)
 		if s, isText := f.Value.(starlark.String); isText {
-			if art, err = textArtifact(c, arg, string(s), "text "+at); err != nil {
+			if art, err = textArtifact(c, arg, string(s), at); err != nil {
 				errs = append(errs, err)
 				continue
 			}

@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -96,10 +97,18 @@ func clash(outs []output, o output) error {
 		case p.name == o.name:
 			return fmt.Errorf("got the output %q twice", o.name)
 		case p.path == o.path || below(p.path, o.path) || below(o.path, p.path):
-			return fmt.Errorf("got the outputs %q and %q, of which one is inside the other: name the outer one alone", p.path, o.path)
+			return fmt.Errorf("got the outputs %q and %q, of which one is inside the other: name the outer one alone", p.shown(), o.shown())
 		}
 	}
 	return nil
+}
+
+// shown is the path as a script writes it.
+func (o output) shown() string {
+	if o.kind == action.Tree {
+		return path.Join(".", o.path) + "/"
+	}
+	return o.path
 }
 
 func below(dir, p string) bool { return dir == "" || strings.HasPrefix(p, dir+"/") }

@@ -71,7 +71,11 @@ func firstSentence(b *schema.Builtin) string {
 
 func (a *app) builtinPage(w io.Writer, b *schema.Builtin) error {
 	t := a.outTerm
-	fmt.Fprintf(w, "%s\n\n%s\n\n%s\n", t.Bold(signature(b)), b.Doc(), t.Bold("Parameters:"))
+	fmt.Fprintf(w, "%s\n\n%s\n", t.Bold(signature(b)), b.Doc())
+	if r := b.Returned(); r != "" {
+		fmt.Fprintf(w, "\n%s %s.\n", t.Bold("Returns"), strings.TrimSuffix(r, "."))
+	}
+	fmt.Fprintf(w, "\n%s\n", t.Bold("Parameters:"))
 	for _, p := range b.Params() {
 		notes := []string{p.Type}
 		switch {

@@ -13,8 +13,9 @@ const (
 	showCursor = "\x1b[?25h"
 	beginFrame = "\x1b[?2026h" // the terminal shows nothing until endFrame
 	endFrame   = "\x1b[?2026l"
+	down       = "\x1b[B"
 	eraseLine  = "\x1b[K" // from the cursor to the end of the line
-	eraseBelow = "\x1b[J" // from the cursor to the end of the screen
+	eraseBelow = "\x1b[J" // from the cursor to the end of the screen; at its top, tmux keeps a copy
 )
 
 // Live is a region of lines at the bottom of a terminal that is drawn over and
@@ -73,19 +74,23 @@ func (l *Live) draw(lines []string) {
 		b.WriteString(hideCursor)
 		l.hidden = true
 	}
-	if up := l.rowsOnScreen(cols); up > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", min(up, rows-1))
+	up := min(l.rowsOnScreen(cols), rows-1)
+	back := ""
+	if up > 0 {
+		back = fmt.Sprintf("\x1b[%dA", up)
 	}
-	b.WriteString("\r")
-	if l.pending.Len() > 0 || cols != l.cols {
-		b.WriteString(eraseBelow)
-		b.WriteString(l.pending.String())
-		l.pending.Reset()
+	b.WriteString("\r" + back)
+	if l.pending.Len() > 0 || len(cut) < up {
+		b.WriteString(strings.Repeat(eraseLine+down, up) + back)
 	}
+	if cols != l.cols && l.cols != 0 {
+		b.WriteString(eraseBelow) // who knows how the terminal broke the lines
+	}
+	b.WriteString(l.pending.String())
+	l.pending.Reset()
 	for _, s := range cut {
 		b.WriteString(s + eraseLine + "\r\n")
 	}
-	b.WriteString(eraseBelow)
 	b.WriteString(endFrame)
 	_, _ = io.WriteString(l.out, b.String()) // a terminal that is gone needs no progress
 	l.drawn, l.cols = cut, cols

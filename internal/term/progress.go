@@ -198,7 +198,7 @@ func (p *Progress) frame(now time.Time) []string {
 // line is "  title      bar  63%  83.2/130 MB  12.1 MB/s  12.3 s"; on a narrow
 // terminal the right side loses the bar, then the sizes.
 func (t *task) line(term Term, now time.Time, cols int) string {
-	right := term.Dim(Duration(now.Sub(t.start).Truncate(Interval)))
+	right := term.Dim(elapsed(now.Sub(t.start)))
 	if t.waiting {
 		right = term.Dim("another labstar builds it")
 	}
@@ -230,11 +230,19 @@ func (p *Progress) summary(now time.Time, cols int) string {
 	if n := len(p.tasks); n > 0 {
 		text += fmt.Sprintf(", %d running", n)
 	}
-	text += ", " + Duration(now.Sub(p.start).Truncate(Interval))
+	text += ", " + elapsed(now.Sub(p.start))
 	if width := min(cols-Width(text)-2, 40); width >= 8 {
 		text = p.term.bar(width, int64(p.done), int64(p.total)) + "  " + text
 	}
 	return p.term.Truncate(text, cols)
+}
+
+// elapsed is Duration in the steps in which frames follow one another.
+func elapsed(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("0.%d s", max(d, 0)/Interval)
+	}
+	return Duration(d.Truncate(Interval))
 }
 
 // bar draws done of total, width columns wide.

@@ -98,6 +98,8 @@ func (s *screen) escape(b []byte) int {
 		for y := s.y + 1; y < s.rows; y++ {
 			s.eraseLine(y, 0)
 		}
+	case seq == "B":
+		s.y = min(s.y+1, s.rows-1)
 	case strings.HasSuffix(seq, "A"):
 		n, err := strconv.Atoi(strings.TrimSuffix(seq, "A"))
 		if err != nil {

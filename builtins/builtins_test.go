@@ -1,10 +1,14 @@
 package builtins_test
 
 import (
+	"os"
 	"slices"
 	"testing"
 
 	"github.com/labstar/labstar/builtins"
+	"github.com/labstar/labstar/starlark/host"
+	"github.com/labstar/labstar/starlark/startest"
+	"github.com/labstar/labstar/stdlib"
 )
 
 func TestEveryBuiltinOnce(t *testing.T) {
@@ -26,4 +30,9 @@ func TestEveryBuiltinOnce(t *testing.T) {
 	if builtins.Resolvers()["fetch"] == nil {
 		t.Error("nothing resolves fetch")
 	}
+}
+
+// TestErrors evaluates the chunks of testdata, each of which must fail at its line.
+func TestErrors(t *testing.T) {
+	startest.Run(t, host.Config{Builtins: builtins.All(), Stdlib: stdlib.FS}, os.DirFS("testdata"), "*.star")
 }

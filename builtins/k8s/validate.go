@@ -21,6 +21,7 @@ type validator struct {
 	scope    *action.Scope
 	problems []problem
 	seen     map[string]bool // kind, namespace, name
+	told     map[string]bool // names that were reported
 }
 
 func (v *validator) fail(at, hint, format string, args ...any) {
@@ -184,9 +185,13 @@ func (v *validator) metadata(at, kind string, meta schema.Dict[any]) {
 
 // name checks s and says, where it can, what is probably meant.
 func (v *validator) name(at, s, what string, check func(string) []string) {
-	if v.late(s) || len(check(s)) == 0 {
+	if v.late(s) || len(check(s)) == 0 || v.told[s] {
 		return
 	}
+	if v.told == nil {
+		v.told = map[string]bool{}
+	}
+	v.told[s] = true // a recipe puts one name into several fields
 	if meant := repair(s); meant != s && len(check(meant)) == 0 {
 		v.fail(at, "", "got the name %q, want %s (did you mean %q?)", s, what, meant)
 		return

@@ -2,11 +2,9 @@ package action
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"path"
 	"sync"
 )
@@ -64,7 +62,8 @@ func Canonical(v any) ([]byte, error) {
 
 // define computes the definition digest: a hash over length-prefixed fields.
 func (a *Action) define() Digest {
-	w := fieldHash{h: sha256.New()}
+	w := newFieldHash()
+	defer w.free()
 	switch {
 	case a.Source != nil:
 		// The name counts: it is the artifact's name inside the sandbox.
@@ -96,33 +95,37 @@ func (a *Action) define() Digest {
 			w.num(int64(o.Kind))
 		}
 	}
-	d := Digest{Size: w.n}
-	w.h.Sum(d.Hash[:0])
-	return d
+	return Of(w.b)
 }
 
-type fieldHash struct {
-	h   hash.Hash
-	n   int64
-	buf [8]byte
+// fieldHash gathers length-prefixed fields to be hashed, in a buffer that is
+// used again: a graph has a hundred thousand of them.
+type fieldHash struct{ b []byte }
+
+var fieldHashes = sync.Pool{New: func() any { return &fieldHash{b: make([]byte, 0, 1024)} }}
+
+func newFieldHash() *fieldHash { return fieldHashes.Get().(*fieldHash) }
+
+func (w *fieldHash) free() {
+	if cap(w.b) <= 1<<16 {
+		w.b = w.b[:0]
+		fieldHashes.Put(w)
+	}
 }
 
-func (w *fieldHash) num(v int64) {
-	binary.LittleEndian.PutUint64(w.buf[:], uint64(v))
-	w.h.Write(w.buf[:])
-	w.n += 8
-}
+func (w *fieldHash) num(v int64) { w.b = binary.LittleEndian.AppendUint64(w.b, uint64(v)) }
 
 func (w *fieldHash) bytes(b []byte) {
 	w.num(int64(len(b)))
-	w.h.Write(b)
-	w.n += int64(len(b))
+	w.b = append(w.b, b...)
 }
 
-func (w *fieldHash) str(s string) { w.bytes([]byte(s)) }
+func (w *fieldHash) str(s string) {
+	w.num(int64(len(s)))
+	w.b = append(w.b, s...)
+}
 
 func (w *fieldHash) digest(d Digest) {
-	w.h.Write(d.Hash[:])
-	w.n += 32
+	w.b = append(w.b, d.Hash[:]...)
 	w.num(d.Size)
 }

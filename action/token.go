@@ -40,24 +40,28 @@ const (
 
 // Token returns the token of the artifact, for use inside a string.
 func (a *Artifact) Token(k RefKind) string {
-	h := sha256.New()
-	w := fieldHash{h: h}
+	w := newFieldHash()
+	defer w.free()
 	w.str("token")
 	w.num(int64(k))
 	w.digest(a.Action.definition)
 	w.num(int64(a.Index))
-	var sum [32]byte
-	h.Sum(sum[:0])
-	kind := "p."
+	sum := sha256.Sum256(w.b)
+	var text [tokenLen]byte
+	b := append(text[:0], tokenPrefix...)
 	if k == Text {
-		kind = "t."
+		b = append(b, "t."...)
+	} else {
+		b = append(b, "p."...)
 	}
-	id := kind + hex.EncodeToString(sum[:20])
+	b = hex.AppendEncode(b, sum[:20])
+	token := string(append(b, tokenSuffix...))
+	id := token[len(tokenPrefix) : len(tokenPrefix)+tokenIDLen]
 	s := a.Action.scope
 	s.mu.Lock()
 	s.tokens[id] = Ref{Kind: k, Artifact: a}
 	s.mu.Unlock()
-	return tokenPrefix + id + tokenSuffix
+	return token
 }
 
 // MayHoldToken reports whether s could hold a token or a part of one. It is
@@ -121,6 +125,12 @@ func (s *Scope) checkRest(rest string) error {
 		j := i
 		for j < len(lower) && isHex(lower[j]) {
 			j++
+		}
+		if start := i - 2; j-i >= 6 && start >= 0 && (lower[start:i] == "t." || lower[start:i] == "p.") {
+			// image.digest[7:19], the usual way to shorten a digest, cuts here.
+			if ref, ok := s.byPiece(lower[start:j]); ok {
+				return &TokenError{Got: rest[start:j], Ref: &ref}
+			}
 		}
 		if j-i >= 16 && j-i <= 40 {
 			if ref, ok := s.byPiece(lower[i:j]); ok {

@@ -39,7 +39,7 @@ type Trace struct {
 	mu     sync.Mutex
 	start  time.Time
 	events []event
-	runs   map[*action.Action]*run
+	runs   map[action.Digest]*run // by definition
 	order  []*run
 	slots  map[int]bool
 }
@@ -70,7 +70,7 @@ type event struct {
 
 // New starts a trace whose time 0 is start.
 func New(start time.Time) *Trace {
-	return &Trace{start: start, runs: map[*action.Action]*run{}, slots: map[int]bool{}}
+	return &Trace{start: start, runs: map[action.Digest]*run{}, slots: map[int]bool{}}
 }
 
 func (t *Trace) micros(at time.Time) int64 { return max(at.Sub(t.start).Microseconds(), 0) }
@@ -91,19 +91,19 @@ func (t *Trace) Event(ev engine.Event) {
 	switch ev.Kind {
 	case engine.EventStart:
 		r := &run{action: ev.Action, slot: ev.Slot, start: ev.Time}
-		t.runs[ev.Action] = r
+		t.runs[ev.Action.Definition()] = r
 		t.order = append(t.order, r)
 		t.slots[ev.Slot] = true
 	case engine.EventProgress:
-		if r := t.runs[ev.Action]; r != nil {
+		if r := t.runs[ev.Action.Definition()]; r != nil {
 			r.bytes = ev.Done
 		}
 	case engine.EventFinish:
-		if r := t.runs[ev.Action]; r != nil {
+		if r := t.runs[ev.Action.Definition()]; r != nil {
 			r.end = ev.Time
 		}
 	case engine.EventFail:
-		if r := t.runs[ev.Action]; r != nil {
+		if r := t.runs[ev.Action.Definition()]; r != nil {
 			r.end, r.failed = ev.Time, ev.Err.Error()
 		}
 	case engine.EventCached, engine.EventWait:
@@ -147,24 +147,11 @@ func (t *Trace) critical() []*run {
 func (t *Trace) lastInput(a *action.Action) *run {
 	var last *run
 	a.Deps(func(in *action.Artifact) {
-		if r := t.byDefinition(in.Action); r != nil && !r.end.IsZero() && (last == nil || r.end.After(last.end)) {
+		if r := t.runs[in.Action.Definition()]; r != nil && !r.end.IsZero() && (last == nil || r.end.After(last.end)) {
 			last = r
 		}
 	})
 	return last
-}
-
-// byDefinition finds the run of a, or of an equal action made elsewhere in the script.
-func (t *Trace) byDefinition(a *action.Action) *run {
-	if r := t.runs[a]; r != nil || a.Source != nil {
-		return r
-	}
-	for _, r := range t.order {
-		if r.action.Definition() == a.Definition() {
-			return r
-		}
-	}
-	return nil
 }
 
 // Write writes the trace. Actions that have not ended, because the run was

@@ -121,13 +121,13 @@ func commandError(res *sandbox.Result, c *action.Command) error {
 
 // takeOutputs moves what the command left into the store.
 func (e *Engine) takeOutputs(ctx context.Context, r *action.Resolved, spec *sandbox.Spec, res *sandbox.Result) (*action.Result, error) {
+	paths, err := sandbox.CollectAll(spec, res, r.Command.Outputs)
+	if err != nil {
+		return nil, err
+	}
 	out := &action.Result{}
 	for i, o := range r.Action.Outputs {
-		rel := r.Command.Outputs[i]
-		p, err := sandbox.Collect(spec, res, rel)
-		if err != nil {
-			return nil, err
-		}
+		rel, p := r.Command.Outputs[i], paths[i]
 		fi, err := os.Lstat(p)
 		if err != nil {
 			return nil, err

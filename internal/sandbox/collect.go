@@ -45,27 +45,51 @@ func (e *MissingError) Error() string {
 //
 // What is found through a link, and what is not (only) in the upper folder of an
 // overlay, is copied, inside spec.Scratch, and the path is that of the copy: the
-// caller may move it away. So collect all outputs before moving any.
+// caller may move it away. Of several outputs use CollectAll before moving any.
 func Collect(spec *Spec, res *Result, output string) (string, error) {
-	v := view{upper: res.Upper, lower: res.Lower}
-	at, err := v.resolve(output)
+	paths, err := CollectAll(spec, res, []string{output})
 	if err != nil {
 		return "", err
 	}
+	return paths[0], nil
+}
+
+// CollectAll is Collect for all outputs of a command. An output that lies inside
+// another, or is the same, is copied as well, so each may be moved away. The
+// error tells of every output that can't be taken.
+func CollectAll(spec *Spec, res *Result, outputs []string) ([]string, error) {
+	v := view{upper: res.Upper, lower: res.Lower}
+	at, paths, errs := make([]string, len(outputs)), make([]string, len(outputs)), make([]error, len(outputs))
+	for i, output := range outputs {
+		at[i], errs[i] = v.resolve(output)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for i, output := range outputs {
+		shared := at[i] != strings.TrimSuffix("/"+path.Clean(filepath.ToSlash(output)), "/.")
+		for j, other := range at {
+			shared = shared || j < i && other == at[i] || strings.HasPrefix(at[i], other+"/")
+		}
+		if paths[i], errs[i] = v.take(spec.Scratch, at[i], shared); errs[i] != nil {
+			errs[i] = fmt.Errorf("taking output %q: %w", output, errs[i])
+		}
+	}
+	return paths, errors.Join(errs...)
+}
+
+// take returns the host path of what is at a path, or of a copy.
+func (v view) take(scratch, at string, copied bool) (string, error) {
 	found := v.find(at)
-	linked := at != strings.TrimSuffix("/"+path.Clean(filepath.ToSlash(output)), "/.")
-	if !linked && !found.merged() && found.top() == v.upper+at {
+	if !copied && !found.merged() && found.top() == v.upper+at {
 		return found.top(), nil
 	}
-	to, err := os.MkdirTemp(spec.Scratch, "output-")
-	if err == nil {
-		to = filepath.Join(to, "copy")
-		err = copyEntry(found, to)
-	}
+	to, err := os.MkdirTemp(scratch, "output-")
 	if err != nil {
-		return "", fmt.Errorf("taking output %q: %w", output, err)
+		return "", err
 	}
-	return to, nil
+	to = filepath.Join(to, "copy")
+	return to, copyEntry(found, to)
 }
 
 // view reads the build folder as the command saw it. Paths in it are absolute,

@@ -91,6 +91,35 @@ func TestCollectRefuses(t *testing.T) {
 	}
 }
 
+// TestCollectAll takes outputs that overlap, and moves each away.
+func TestCollectAll(t *testing.T) {
+	spec, res := left(t)
+	outputs := []string{"out/bin/prog", "out", "out/log", "abs", "top", "in", "out/bin"}
+	paths, err := CollectAll(spec, res, outputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for i, p := range paths {
+		if err := os.Rename(p, filepath.Join(dir, strings.ReplaceAll(outputs[i], "/", "-"))); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, want := range map[string]string{"out-bin-prog": "prog", "out/bin/prog": "prog", "out-log": "log", "abs": "log", "top": "top", "in": "top", "out-bin/prog": "prog"} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != want {
+			t.Errorf("%s: got %q, %v, want %q", name, b, err, want)
+		}
+	}
+	_, err = CollectAll(spec, res, []string{"none", "dangling"})
+	if err == nil || !strings.Contains(err.Error(), `"none"`) {
+		t.Errorf("got %v, want an error about none", err)
+	}
+	spec, res = left(t)
+	if _, err = CollectAll(spec, res, []string{"none", "top", "etc"}); err == nil || !strings.Contains(err.Error(), `"none"`) || !strings.Contains(err.Error(), `"etc"`) {
+		t.Errorf("got %v, want both failures", err)
+	}
+}
+
 func TestRemoveAll(t *testing.T) {
 	dir := t.TempDir()
 	at := filepath.Join(dir, "a/b/c")

@@ -47,6 +47,7 @@ func TestDamagedTokens(t *testing.T) {
 		"front":     token[:len(token)-3],
 		"back":      token[4:],
 		"middle":    token[14:40],
+		"short":     token[7:19], // of an image.digest
 		"upper":     strings.ToUpper(token),
 		"title":     strings.ToUpper(token[:2]) + token[2:],
 		"exchanged": strings.Replace(token, ".t.", ".p.", 1),

@@ -278,8 +278,22 @@ func (ld *loader) interpreterError(stack starlark.CallStack, eval *starlark.Eval
 	}
 	if n := m.at(e.Line, e.Col); n != nil {
 		e.point(m, n)
+	} else if op := m.operator(e.Line, e.Col); op != "" {
+		e.EndCol = e.Col + len(op)
 	}
 	return e
+}
+
+// operator returns the binary operator at a position, "" if there is none.
+func (m *module) operator(line, col int) string {
+	n, _ := m.find(func(n syntax.Node) bool {
+		b, ok := n.(*syntax.BinaryExpr)
+		return ok && samePos(b.OpPos, line, col)
+	}).(*syntax.BinaryExpr)
+	if n == nil {
+		return ""
+	}
+	return n.Op.String()
 }
 
 // at finds the node that the interpreter names by a position: the callee of a

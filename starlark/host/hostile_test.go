@@ -35,8 +35,8 @@ var hostile = []struct {
 	{"list doubling", "s = ['ab']\nfor i in range(100):\n  s += s", 3, "memory"},
 	{"list doubling by extend", "s = ['ab']\nfor i in range(100):\n  s.extend(s)", 3, "memory"},
 	{"list concatenation", "s = ['ab']\nfor i in range(100):\n  s = s + s", 3, "too large"},
-	{"growing list", "s = []\nfor i in range(4000000):\n  s.append([i, [i], {}])", 3, "memory"},
-	{"growing dict", "s = {}\nfor i in range(4000000):\n  s[i] = [i, [i], [i]]", 3, "memory"},
+	{"growing list", "s = []\nfor i in range(1500000):\n  s.append([i, [i], {}])", 3, "memory"},
+	{"growing dict", "s = {}\nfor i in range(1500000):\n  s[i] = [i, [i], [i]]", 3, "memory"},
 	{"int squares", "x = 10\nfor i in range(100):\n  x = x * x", 3, "bits"},
 	{"int squares in place", "x = 10\nfor i in range(100):\n  x *= x", 3, "bits"},
 	{"join", "s = 'a' * 1000000\nx = s.join(['b'] * 1000000)", 2, "join: the result is larger"},
@@ -56,9 +56,9 @@ var hostile = []struct {
 	{"shared tuples left", "l = ()\nfor i in range(60):\n  l = (l, l)", 1, "too often"},
 	{"deep closure left", "def wrap(f):\n  def g():\n    return f\n  return g\nf = None\nfor i in range(1000000):\n  f = wrap(f)", 5, "nested more than"},
 	{"function inside itself", "def f():\n  def g():\n    return g\n  return g\nx = f()", 5, "nested more than"},
-	{"deep key", "l = ()\ndef deep():\n  l = ()\n  for i in range(3000000):\n    l = (l,)\n  return l\nd = {deep(): 1}", 0, ""},
-	{"split", "s = 'a,' * 8000000\nx = s.split(',')", 2, "too large"},
-	{"elems", "s = 'a,' * 8000000\nx = list(s.elems())", 2, "too large"},
+	{"deep key", "l = ()\ndef deep():\n  l = ()\n  for i in range(1500000):\n    l = (l,)\n  return l\nd = {deep(): 1}", 0, ""},
+	{"split", "s = 'a,' * 3000000\nx = s.split(',')", 2, "too large"},
+	{"elems", "s = 'a,' * 3000000\nx = list(s.elems())", 2, "too large"},
 	{"zip", "l = [0] * 1000000\nx = list(zip(*([l] * 100)))", 2, "zip: got more than"},
 	{"digits", "x = int('9' * 1000000)", 1, "int: got a number of 1000000 digits"},
 	{"recursion", "def f():\n  g()\ndef g():\n  f()\nf()", 2, "recursively"},
@@ -78,7 +78,7 @@ var hostile = []struct {
 }
 
 func hostileLimits() host.Limits {
-	return host.Limits{Steps: 30_000_000, Time: 3 * time.Second, Memory: 256 << 20}
+	return host.Limits{Steps: 30_000_000, Time: 30 * time.Second, Memory: 128 << 20}
 }
 
 func TestHostile(t *testing.T) {
@@ -87,13 +87,16 @@ func TestHostile(t *testing.T) {
 			debug.FreeOSMemory()
 			cfg := config(map[string]string{"lab.star": h.src})
 			cfg.Limits = hostileLimits()
+			if h.name == "waiting builtin" {
+				cfg.Limits.Time = 200 * time.Millisecond
+			}
 			start := time.Now()
 			mod, err := host.Load(t.Context(), cfg, "lab.star")
 			took := time.Since(start)
 			var ms runtime.MemStats
 			runtime.ReadMemStats(&ms)
 			t.Logf("%v, heap %d MB: %.200v", took.Round(time.Millisecond), ms.HeapAlloc>>20, err)
-			if took > 9*time.Second {
+			if took > 40*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			if err == nil {
@@ -116,19 +119,24 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// A step that can't be interrupted is given up.
+// A step that can't be interrupted is given up. This one ends by itself after
+// some seconds, so that it does not take a core from the other tests.
 func TestStuck(t *testing.T) {
-	cfg := config(map[string]string{"lab.star": "t = ()\nfor i in range(60):\n  t = (t, t)\nd = {t: 1}\n"})
+	defer host.SetGrace(100 * time.Millisecond)()
+	cfg := config(map[string]string{"lab.star": "t = ()\nfor i in range(28):\n  t = (t, t)\nd = {t: 1}\n"})
 	cfg.Limits = host.Limits{Time: 100 * time.Millisecond}
 	start := time.Now()
 	_, err := host.Load(t.Context(), cfg, "lab.star")
 	if err == nil || !strings.Contains(err.Error(), "can't be interrupted") {
 		t.Fatalf("got %v, want that it can't be interrupted", err)
 	}
-	if took := time.Since(start); took > 6*time.Second {
+	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	t.Log(err)
+	var es host.Errors
+	if errors.As(err, &es) && es[0].Line != 4 && !raceEnabled {
+		t.Errorf("got line %d, want 4", es[0].Line)
+	}
 }
 
 func TestCancel(t *testing.T) {

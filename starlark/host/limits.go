@@ -34,10 +34,11 @@ type limitError struct{ msg, hint string }
 
 func (e *limitError) Error() string { return e.msg }
 
-const (
-	firstLook = 2 * time.Millisecond // most scripts are done by then
-	grace     = 3 * time.Second
-)
+// lookEvery is how often the watchdog looks. Most scripts end before the first.
+const lookEvery = 2 * time.Millisecond
+
+// grace is how long a step may still take after the evaluation was cancelled.
+var grace = 3 * time.Second
 
 func newWatchdog(l Limits, t *starlark.Thread, cancel context.CancelCauseFunc) *watchdog {
 	w := &watchdog{limits: l, thread: t, cancel: cancel, quit: make(chan struct{})}
@@ -68,7 +69,7 @@ func (w *watchdog) watch(ctx context.Context) (stuck <-chan struct{}) {
 	start := time.Now()
 	base := heapBytes()
 	go func() {
-		tick := time.NewTicker(firstLook)
+		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
 		collected := make(chan struct{}, 1)
 		collecting := false

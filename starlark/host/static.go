@@ -153,13 +153,14 @@ func (ld *loader) visible(m *module, line int) []string {
 	return slices.Compact(names)
 }
 
-// loadStmt finds the load statement at which the thread is.
+// loadStmt finds the load statement at a position; they are all at the top level.
 func (ld *loader) loadStmt(m *module, line, col int) *syntax.LoadStmt {
-	n, _ := m.find(func(n syntax.Node) bool {
-		s, ok := n.(*syntax.LoadStmt)
-		return ok && samePos(s.Load, line, col)
-	}).(*syntax.LoadStmt)
-	return n
+	for _, stmt := range m.file.Stmts {
+		if s, ok := stmt.(*syntax.LoadStmt); ok && samePos(s.Load, line, col) {
+			return s
+		}
+	}
+	return nil
 }
 
 // loadSite makes the error, without a message, of the load statement that runs.

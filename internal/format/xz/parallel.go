@@ -4,19 +4,59 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
-// flight is a block on its way: a goroutine decodes it and closes ready.
+// flight is a block on its way: a goroutine decodes it while it is read.
 type flight struct {
 	index int
-	buf   []byte
-	err   error
-	ready chan struct{}
+	buf   []byte // the whole capacity is the block's
+	read  int    // bytes handed out; the reader's own
 	stop  atomic.Bool
+
+	mu   sync.Mutex
+	more sync.Cond
+	got  int  // bytes decoded
+	done bool // nothing more comes
+	err  error
 }
 
-// advance makes more bytes available in cur, or sets err.
+// wait returns the bytes decoded and not handed out; none at the end.
+func (f *flight) wait() ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.got == f.read && !f.done {
+		f.more.Wait()
+	}
+	p := f.buf[f.read:f.got]
+	f.read = f.got
+	if len(p) > 0 {
+		return p, nil
+	}
+	return nil, f.err
+}
+
+// land waits until the goroutine is done with the buffer.
+func (f *flight) land() {
+	f.stop.Store(true)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for !f.done {
+		f.more.Wait()
+	}
+}
+
+// report tells the reader how far the block is.
+func (f *flight) report(got int, done bool, err error) {
+	f.mu.Lock()
+	f.got, f.done, f.err = got, done, err
+	f.mu.Unlock()
+	f.more.Broadcast()
+}
+
+// advance makes more bytes available in cur, or sets err. The check of a block
+// comes after its last byte, and so may an error.
 func (x *Reader) advance() {
 	if x.big != nil {
 		x.cur, x.err = x.big.next()
@@ -25,10 +65,6 @@ func (x *Reader) advance() {
 			x.big, x.err = nil, nil
 		}
 		return
-	}
-	if x.back != nil {
-		x.free = append(x.free, x.back)
-		x.back, x.cur = nil, nil
 	}
 	x.launch()
 	if len(x.queue) == 0 {
@@ -41,23 +77,25 @@ func (x *Reader) advance() {
 		return
 	}
 	f := x.queue[0]
-	<-f.ready
-	x.queue = slices.Delete(x.queue, 0, 1)
-	if f.err != nil {
-		x.err = x.blockError(f.index, f.err)
-		release(f.buf)
+	var err error
+	if x.cur, err = f.wait(); len(x.cur) > 0 {
+		return
+	}
+	if err != nil {
+		x.err = x.blockError(f.index, err)
 		return
 	}
 	x.done = x.blocks[f.index].end()
-	x.cur, x.back = f.buf, f.buf
+	x.free = append(x.free, f.buf)
+	x.queue = slices.Delete(x.queue, 0, 1)
 }
 
 func (x *Reader) blockError(i int, err error) error {
 	return fmt.Errorf("reading xz: block %d of %d at byte %d: %w", i+1, len(x.blocks), x.blocks[i].offset, err)
 }
 
-// launch begins blocks while there is memory for them. One more than there are
-// workers, so that none waits while a finished block is read.
+// launch begins blocks while there is memory for them, one more than there are
+// workers, so that none waits while a decoded block is read to its end.
 func (x *Reader) launch() {
 	for x.next < len(x.blocks) && len(x.queue) <= x.opt.Workers {
 		b := x.blocks[x.next]
@@ -68,7 +106,8 @@ func (x *Reader) launch() {
 		if !ok {
 			return
 		}
-		f := &flight{index: x.next, buf: buf, ready: make(chan struct{})}
+		f := &flight{index: x.next, buf: buf}
+		f.more.L = &f.mu
 		x.queue = append(x.queue, f)
 		x.next++
 		go x.decode(f)
@@ -80,7 +119,7 @@ func (x *Reader) buffer(n int) ([]byte, bool) {
 	for i, b := range x.free {
 		if cap(b) >= n {
 			x.free = slices.Delete(x.free, i, i+1)
-			return b[:0:cap(b)], true
+			return b[:cap(b)], true
 		}
 	}
 	for _, b := range x.free { // all too small
@@ -93,39 +132,39 @@ func (x *Reader) buffer(n int) ([]byte, bool) {
 		return nil, false
 	}
 	x.held += int64(n)
-	return allocate(n)[:0], true
+	return allocate(n), true
 }
 
 // decode fills in f; it runs in its own goroutine and touches nothing of x that
 // changes.
 func (x *Reader) decode(f *flight) {
-	defer close(f.ready)
 	z := <-x.slots
 	defer func() { x.slots <- z }()
-	if f.stop.Load() {
-		f.err = errClosed
-		return
-	}
 	b := x.blocks[f.index]
 	d, err := openBlock(x.src, b, x.opt.MaxDict)
 	if err != nil {
-		f.err = err
+		f.report(0, true, err)
 		return
 	}
 	if z == nil && d.plain {
 		z = new(lzma2)
 	}
 	d.start(z, f.buf[:0:b.size], true)
-	for !f.stop.Load() {
-		if _, err := d.next(); err == io.EOF {
-			f.buf = f.buf[:b.size] // decoded in place
-			return
-		} else if err != nil {
-			f.err = err
+	for {
+		_, err := d.next()
+		if err == io.EOF {
+			f.report(int(d.got), true, nil)
 			return
 		}
+		if err == nil && f.stop.Load() {
+			err = errClosed
+		}
+		if err != nil {
+			f.report(int(min(d.got, b.size)), true, err)
+			return
+		}
+		f.report(int(d.got), false, nil)
 	}
-	f.err = errClosed
 }
 
 // bigBlock is a block too large to be held: its chunks are handed out as they

@@ -32,8 +32,8 @@ import (
 type Options struct {
 	// Workers is the number of blocks decoded at a time; 0 means GOMAXPROCS.
 	Workers int
-	// Memory is the number of decoded bytes that are kept waiting, at most;
-	// 0 means 80 MiB. A block that does not fit is decoded as it is read, alone.
+	// Memory is what decoded blocks may take, in bytes, besides dictionaries;
+	// 0 means 64 MiB. A block that does not fit is decoded as it is read, alone.
 	Memory int64
 	// MaxDict is the largest dictionary accepted, in bytes; 0 means 256 MiB
 	// (`xz -9` uses 64 MiB).
@@ -45,7 +45,7 @@ func (o Options) withDefaults() Options {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	if o.Memory <= 0 {
-		o.Memory = 80 << 20
+		o.Memory = 64 << 20
 	}
 	if o.MaxDict <= 0 {
 		o.MaxDict = 256 << 20
@@ -72,8 +72,7 @@ type Reader struct {
 	free  [][]byte  // buffers to use again
 	slots chan *lzma2
 
-	cur  []byte // of the block being read
-	back []byte // the buffer cur is part of
+	cur  []byte // decoded and not read
 	big  *bigBlock
 	done int64 // compressed bytes read so far
 	err  error
@@ -149,14 +148,13 @@ func (x *Reader) Close() error {
 		f.stop.Store(true)
 	}
 	for _, f := range x.queue {
-		<-f.ready
+		f.land()
 		release(f.buf)
 	}
 	for _, b := range x.free {
 		release(b)
 	}
-	release(x.back)
-	x.queue, x.free, x.cur, x.back, x.big = nil, nil, nil, nil, nil
+	x.queue, x.free, x.cur, x.big = nil, nil, nil, nil
 	if x.err == nil {
 		x.err = errClosed
 	}

@@ -46,6 +46,7 @@ func (s *Store) adopt(ctx context.Context, dir string) (root action.Digest, err 
 			return root, err
 		}
 	}
+	s.step()
 	if err := os.Rename(dir, tmp); err != nil {
 		return root, err
 	}

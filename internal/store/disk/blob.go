@@ -215,6 +215,7 @@ func (s *Store) BlobPath(ctx context.Context, d action.Digest, exec bool) (strin
 // publishBlob moves the file tmp, which holds d and has the right mode, into blobs/.
 func (s *Store) publishBlob(tmp string, d action.Digest, exec bool) error {
 	path := s.blobPath(d.Hash, exec)
+	s.step()
 	err := os.Rename(tmp, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.Mkdir(filepath.Dir(path), 0o777); err == nil || errors.Is(err, fs.ErrExist) {
@@ -229,5 +230,6 @@ func (s *Store) publishBlob(tmp string, d action.Digest, exec bool) error {
 	if exec {
 		typ = recExec
 	}
+	s.step()
 	return s.append(record{typ: typ, digest: d})
 }

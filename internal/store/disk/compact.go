@@ -90,8 +90,10 @@ func (s *Store) merge(packs []*pack, keep func(*pack, entry) bool, more []record
 		return err
 	}
 	for _, p := range packs {
+		s.step()
 		removePack(p.path)
 	}
+	s.step()
 	return nil
 }
 
@@ -197,14 +199,17 @@ func (m *merging) publish() error {
 	}
 	base := m.s.path("packs", m.name)
 	x := encodeIndex(m.entries, m.off, m.s.boot, idxCommitted|idxDurable)
+	m.s.step()
 	if err := writeFile(m.tmp+"i", base+idxSuffix, x, true); err != nil {
 		return err
 	}
+	m.s.step()
 	if err := os.Rename(m.tmp, base+packSuffix); err != nil {
 		os.Remove(base + idxSuffix)
 		return err
 	}
 	m.done = true
+	m.s.step()
 	return m.s.syncDir("packs")
 }
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var helpers = map[string]func(args []string){"write": helperWrite, "lock": helperLock, "full": helperFull, "readonly": helperReadOnly}
+var helpers = map[string]func(args []string){"write": helperWrite, "lock": helperLock, "full": helperFull, "readonly": helperReadOnly, "steps": helperSteps}
 
 func fatal(err error) {
 	if err != nil {
@@ -124,7 +126,7 @@ func writeOne(s *Store, n int) error {
 
 // TestKilled kills writers at random moments, and verifies what they leave.
 func TestKilled(t *testing.T) {
-	kills := 120
+	kills := 60
 	if testing.Short() {
 		kills = 20
 	}
@@ -228,4 +230,102 @@ func TestSixteenProcesses(t *testing.T) {
 	if list := must[[]os.DirEntry](t)(os.ReadDir(filepath.Join(dir, "locks"))); len(list) > 1 {
 		t.Errorf("left in locks: %v", list)
 	}
+}
+
+// helperSteps goes through everything that changes a store, and kills itself
+// before the step of the given number. It prints what must be found afterwards.
+func helperSteps(args []string) {
+	last, err := strconv.Atoi(args[1])
+	fatal(err)
+	var n atomic.Int32
+	o := Options{step: func() {
+		if n.Add(1) == int32(last) {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	}}
+	var s *Store
+	with := func(f func()) {
+		s, err = Open(args[0], o)
+		fatal(err)
+		f()
+		fatal(s.Close())
+	}
+	write := func(ns ...int) {
+		for _, n := range ns {
+			fatal(writeOne(s, n))
+			fmt.Println("have", n)
+		}
+	}
+	with(func() { write(0, 1) })
+	with(func() { write(2); fatal(s.Sync(ctx)); write(3) })
+	for i := range maxPacks {
+		with(func() { write(10 + i) })
+	}
+	with(func() {
+		r, err := s.Result(ctx, keyOf(0))
+		fatal(err)
+		first, err := s.Directory(ctx, r.Outputs[1].Digest)
+		fatal(err)
+		fmt.Println("drop") // all but 0 and a part of its first tree
+		_, err = s.GC(ctx, Policy{Roots: []action.Digest{r.Outputs[0].Digest, r.Outputs[2].Digest, r.Outputs[3].Digest, first.Nodes[0].Digest}})
+		fatal(err)
+		write(0, 4)
+		fatal(s.Sync(ctx))
+	})
+	with(func() { write(5) })
+	fmt.Println("done")
+}
+
+// TestKilledAtEachStep kills a writer between any two changes that it makes to
+// the store (a third of them each time).
+func TestKilledAtEachStep(t *testing.T) {
+	stride := 3
+	if testing.Short() {
+		stride = 19
+	}
+	// In memory where there is a place for it: what a disk adds is waiting.
+	parent, err := os.MkdirTemp("/dev/shm", "labstar-test-")
+	if err != nil {
+		parent = t.TempDir()
+	}
+	defer os.RemoveAll(parent)
+	done := false
+	kills := 0
+	for step := 1 + rand.IntN(stride); !done; step += stride {
+		dir := filepath.Join(parent, "store")
+		out, err := helper("steps", dir, strconv.Itoa(step)).CombinedOutput()
+		done = bytes.HasSuffix(out, []byte("done\n"))
+		if err != nil && !done && !strings.Contains(err.Error(), "killed") {
+			t.Fatalf("step %d: %v: %s", step, err, out)
+		}
+		if !done {
+			kills++
+		}
+		s := open(t, dir)
+		wantClean(t, s)
+		_, after, dropped := strings.Cut(string(out), "drop\n")
+		if !dropped {
+			after = string(out)
+		}
+		for line := range strings.Lines(after) {
+			var n int
+			if _, err := fmt.Sscanf(line, "have %d\n", &n); err == nil {
+				wantResult(t, s, n, true)
+				r := must[*action.Result](t)(s.Result(ctx, keyOf(n)))
+				for _, o := range r.Outputs[1:] {
+					must[string](t)(s.TreePath(ctx, o.Digest))
+				}
+			}
+		}
+		check(t, writeOne(s, 1)) // it goes on
+		check(t, writeOne(s, 20))
+		wantClean(t, s)
+		check(t, s.Close())
+		if t.Failed() {
+			t.Fatalf("at step %d; it printed:\n%s", step, out)
+		}
+		os.RemoveAll(dir)
+	}
+	t.Logf("%d kills", kills)
 }

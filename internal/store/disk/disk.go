@@ -47,7 +47,10 @@ type Options struct {
 	// write to is opened so by itself.
 	ReadOnly bool
 
-	boot *bootID // instead of the machine's, in tests
+	// For tests: boot is used instead of the machine's, and step is called
+	// between any two changes to the folder, so that each can be the last one.
+	boot *bootID
+	step func()
 }
 
 // Store is an open store. See package store for its methods.
@@ -56,6 +59,7 @@ type Store struct {
 	readOnly bool
 	boot     bootID
 	lock     *os.File // shared while the store is open
+	onStep   func()   // see Options.step
 
 	packs     atomic.Pointer[[]*pack] // newest first
 	refreshMu sync.Mutex
@@ -89,7 +93,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dir: dir, readOnly: o.ReadOnly}
+	s := &Store{dir: dir, readOnly: o.ReadOnly, onStep: o.step}
 	s.packs.Store(new([]*pack))
 	if o.boot != nil {
 		s.boot = *o.boot
@@ -163,6 +167,7 @@ func (s *Store) create() error {
 		}
 	}
 	for _, sub := range layout {
+		s.step()
 		if err := os.Mkdir(s.path(sub), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 			return s.explain("making", err)
 		}
@@ -191,9 +196,12 @@ func (s *Store) lockShared() error {
 // Close seals what this process wrote and gives everything back. It does not
 // sync: what Sync did not cover survives this process but not the machine.
 func (s *Store) Close() error {
+	s.step()
 	err := s.w.close(s)
 	if !s.readOnly {
+		s.step()
 		s.flushTouches()
+		s.step()
 		s.compact()
 	}
 	s.tmp.close()
@@ -246,6 +254,13 @@ func (s *Store) writeable(doing string) error {
 		return fmt.Errorf("%s the store %s: %w; name a folder of your own with --cache or LABSTAR_CACHE", doing, s.dir, ErrReadOnly)
 	}
 	return nil
+}
+
+// step marks a moment at which this process may be killed.
+func (s *Store) step() {
+	if s.onStep != nil {
+		s.onStep()
+	}
 }
 
 func randomName() string {

@@ -48,6 +48,7 @@ func (s *Store) GC(ctx context.Context, p Policy) (*Report, error) {
 		results: map[liveKey]struct{}{}, report: &Report{}}
 	err := s.sweep(ctx, g.run)
 	for _, path := range g.trash {
+		s.step()
 		removeAll(path)
 	}
 	if err != nil {
@@ -379,6 +380,7 @@ func (g *collector) removeFiles() error {
 		if _, ok := g.files[liveKey{hash, typ}]; ok && err == nil {
 			continue
 		}
+		g.s.step()
 		if err := os.Remove(path); err != nil {
 			return err
 		}
@@ -417,6 +419,7 @@ func (g *collector) removeOther() error {
 // discard moves path away, to be removed when the store is free again.
 func (g *collector) discard(path string) error {
 	tmp, err := g.s.tmp.name(g.s)
+	g.s.step()
 	if err == nil {
 		err = os.Rename(path, tmp)
 	}

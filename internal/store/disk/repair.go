@@ -120,8 +120,10 @@ func (v *verifier) repair() error {
 		return err
 	}
 	for _, p := range packs {
+		v.s.step()
 		removePack(p.path)
 	}
+	v.s.step()
 	// Nothing names these any more; a tree that lost a file stays as the storage
 	// of the others until gc.
 	for _, path := range v.badFiles {

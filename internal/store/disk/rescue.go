@@ -105,6 +105,7 @@ func (g *collector) linkBlob(path string, d action.Digest, exec bool) error {
 	if err := os.Link(path, tmp); err != nil {
 		return err
 	}
+	g.s.step()
 	return os.Rename(tmp, to)
 }
 

@@ -25,6 +25,7 @@ func (t *tmpDir) name(s *Store) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.path == "" {
+		s.step()
 		if err := s.writeable("writing to"); err != nil {
 			return "", err
 		}

@@ -164,9 +164,12 @@ func (s *Store) publishTree(ctx context.Context, dir string, root action.Digest,
 			return err
 		}
 		defer removeAll(stale)
+		s.step()
 	}
+	s.step()
 	if err := os.Rename(dir, path); err != nil {
 		return fmt.Errorf("publishing a tree: %w", err)
 	}
+	s.step()
 	return s.append(c.records(root)...)
 }

@@ -81,6 +81,7 @@ func (t *treeFolder) place(j job) error {
 	if ok, err := t.link(j); ok || err != nil {
 		return err
 	}
+	t.s.step()
 	fd, err := createAt(j.fd, j.name, t.mode(j.exec))
 	if err != nil {
 		return err

@@ -54,6 +54,7 @@ func (s *Store) appendLocked(recs []record) error {
 		if len(buf) < chunk && i < len(recs)-1 {
 			continue
 		}
+		s.step()
 		if _, err := s.w.f.WriteAt(buf, start); err != nil {
 			// What was written of buf is not counted by anyone, and the next
 			// record goes over it.
@@ -103,9 +104,11 @@ func (w *writer) open(s *Store) error {
 	// The list must know the pack before refresh can find it in the folder.
 	s.refreshMu.Lock()
 	defer s.refreshMu.Unlock()
+	s.step()
 	if err == nil {
 		err = os.Rename(tmp, p.path)
 	}
+	s.step()
 	if err != nil {
 		f.Close()
 		os.Remove(tmp)
@@ -139,10 +142,12 @@ func (w *writer) sync(s *Store) error {
 	if err := s.vouch(others, files); err != nil || !own {
 		return err
 	}
+	s.step()
 	// Only now, with the files on the disk, may the mark be written that says so.
 	if err := s.appendLocked([]record{{typ: recCommit}}); err != nil {
 		return err
 	}
+	s.step()
 	if err := datasync(w.f); err != nil {
 		return err
 	}
@@ -188,6 +193,7 @@ func (s *Store) vouch(tails []tail, synced bool) error {
 				return err
 			}
 		}
+		s.step()
 		f, err := os.Create(s.path("packs", uptoName(t.p.name, t.end)))
 		if err != nil {
 			return err

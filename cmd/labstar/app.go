@@ -22,13 +22,14 @@ type app struct {
 	in       *interrupts
 	started  time.Time
 
-	command string
-	color   string
-	cache   string
-	json    bool
-	file    string // the script, once it is known
-	targets []labstar.Target
-	events  *jsonSink
+	command   string
+	color     string
+	cache     string
+	json      bool
+	file      string // the script, once it is known
+	targets   []labstar.Target
+	events    *jsonSink
+	transfers transfers
 
 	mu       sync.Mutex
 	progress *term.Progress // while it is on the screen

@@ -52,7 +52,7 @@ func (a *app) lock(ctx context.Context, file string, names []string, update, qui
 	defer func() { err = errors.Join(err, ls.Close()) }()
 	var changes []labstar.LockChange
 	if len(lab.Wants) > 0 || update {
-		if changes, err = ls.Lock(ctx, lab, names, update && len(names) == 0); err != nil {
+		if changes, err = a.resolve(ctx, ls, lab, names, update && len(names) == 0, quiet); err != nil {
 			return err
 		}
 	}

@@ -189,7 +189,7 @@ func (o *runOptions) fillLock(ctx context.Context, ls *labstar.Labstar, lab *lab
 		o.app.say("%s lacks %s: asking for them", labstar.LockFile, plural(len(lab.Wants), "entry", "entries"))
 	}
 	began := time.Now()
-	changes, err := ls.Lock(ctx, lab, nil, false)
+	changes, err := o.app.resolve(ctx, ls, lab, nil, false, o.quiet)
 	o.phase("lock", began)
 	if err != nil {
 		return nil, err

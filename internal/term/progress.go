@@ -146,6 +146,13 @@ func (p *Progress) Drop(key any) {
 	p.tasks = slices.DeleteFunc(p.tasks, func(t *task) bool { return t.key == key })
 }
 
+// Has reports whether the key has a line.
+func (p *Progress) Has(key any) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.find(key) != nil
+}
+
 func (p *Progress) find(key any) *task {
 	for _, t := range p.tasks {
 		if t.key == key {

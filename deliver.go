@@ -99,7 +99,7 @@ func (r *Report) link(d Delivered, from string) error {
 	if err := replace(tmp, d.Path); err != nil {
 		return err
 	}
-	if s, ok := r.owner.store.(rooter); ok {
+	if s, ok := r.owner.store.(rooter); ok && !s.ReadOnly() {
 		abs, err := filepath.Abs(d.Path)
 		if err != nil {
 			return err
@@ -112,6 +112,7 @@ func (r *Report) link(d Delivered, from string) error {
 // rooter is a store that keeps content alive while a link to it is there.
 type rooter interface {
 	AddRoot(link string, digests ...action.Digest) error
+	ReadOnly() bool
 }
 
 // replace renames tmp over path; a folder or file in the way is moved aside

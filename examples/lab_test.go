@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 )
 
@@ -45,15 +44,12 @@ func endToEnd(t *testing.T) {
 	}
 }
 
-// lab is one way to run labstar: who, where, with what around it.
+// lab is one way to run labstar: where, and with what around it.
 type lab struct {
 	t     testing.TB
 	dir   string   // working directory
 	store string   // --cache
 	env   []string // the whole environment
-	uid   uint32   // 0: as the tests' own user
-	umask int
-	host  string // host name, "" for the machine's
 }
 
 // newLab returns a lab in a copy of the example, with an empty PATH and only
@@ -73,7 +69,7 @@ func newLab(t testing.TB, example, store string) *lab {
 			env = append(env, e)
 		}
 	}
-	return &lab{t: t, dir: dir, store: store, env: env, umask: -1}
+	return &lab{t: t, dir: dir, store: store, env: env}
 }
 
 // command prepares `labstar args…`.
@@ -84,49 +80,9 @@ func (l *lab) command(args ...string) *exec.Cmd {
 		l.t.Fatal(err)
 	}
 	cmd := exec.Command(bin, args...)
-	if l.host != "" || l.umask >= 0 {
-		// The shell sets what a process inherits; labstar itself gets no PATH.
-		script := fmt.Sprintf("umask %03o; ", max(l.umask, 0o022))
-		if l.host != "" {
-			script += "hostname " + l.host + "; "
-		}
-		drop := ""
-		if l.uid != 0 {
-			drop = fmt.Sprintf("/usr/bin/setpriv --reuid=%d --regid=%d --clear-groups ", l.uid, l.uid)
-		}
-		cmd = exec.Command("/usr/bin/unshare", append([]string{"--uts", "/bin/sh", "-c", script + "exec " + drop + `"$0" "$@"`, bin}, args...)...)
-	} else if l.uid != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: l.uid, Gid: l.uid}}
-	}
 	cmd.Dir = l.dir
 	cmd.Env = append([]string{"LABSTAR_CACHE=" + l.store}, l.env...)
 	return cmd
-}
-
-// giveTo makes the lab's folders those of another user.
-func (l *lab) giveTo(uid int) {
-	l.t.Helper()
-	l.uid = uint32(uid)
-	for _, root := range []string{l.dir, l.store} {
-		if err := os.MkdirAll(root, 0o755); err != nil {
-			l.t.Fatal(err)
-		}
-		err := filepath.Walk(root, func(p string, _ os.FileInfo, err error) error {
-			if err != nil {
-				return err
-			}
-			return os.Lchown(p, uid, uid)
-		})
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		// Test folders are made 0700; the user must get in.
-		for p := root; len(p) > len(os.TempDir()); p = filepath.Dir(p) {
-			if err := os.Chmod(p, 0o755); err != nil {
-				l.t.Fatal(err)
-			}
-		}
-	}
 }
 
 // summary is the last line of --json.

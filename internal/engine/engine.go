@@ -155,20 +155,32 @@ func (e *Engine) Build(ctx context.Context, targets []*action.Artifact) (*Report
 	if err != nil {
 		return rep, err
 	}
-	if err := e.ingestTargets(ctx, targets); err != nil {
-		return rep, err
+	ingested, err := e.ingestTargets(ctx, targets)
+	if err != nil || len(g.needed) == 0 && !ingested {
+		return rep, err // nothing was written, so that a read-only store will do
 	}
 	return rep, e.opts.Store.Sync(ctx)
 }
 
-// ingestTargets puts local files that are targets themselves into the store.
-func (e *Engine) ingestTargets(ctx context.Context, targets []*action.Artifact) error {
+// ingestTargets puts local files that are targets themselves into the store,
+// and reports whether there were any that it had not got.
+func (e *Engine) ingestTargets(ctx context.Context, targets []*action.Artifact) (ingested bool, err error) {
 	for _, t := range targets {
-		if t.Action.Source != nil {
-			if err := e.ingest(ctx, t.Action.Source); err != nil {
-				return err
-			}
+		src := t.Action.Source
+		if src == nil || e.hasSource(src) {
+			continue
 		}
+		if err := e.ingest(ctx, src); err != nil {
+			return ingested, err
+		}
+		ingested = true
 	}
-	return nil
+	return ingested, nil
+}
+
+func (e *Engine) hasSource(src *action.Source) bool {
+	if src.Kind == action.Tree {
+		return e.opts.Store.HasTree(src.Digest)
+	}
+	return e.opts.Store.Has(src.Digest)
 }

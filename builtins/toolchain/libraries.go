@@ -180,7 +180,7 @@ func (t *tree) libraryDirs(ctx context.Context, file string, depth int) ([]strin
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(b, 1<<20))
-	b.Close()
+	_ = b.Close()
 	if err != nil {
 		return nil, err
 	}

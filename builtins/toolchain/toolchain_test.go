@@ -293,3 +293,20 @@ func BenchmarkEvaluate(b *testing.B) {
 		lab.Eval(Builtins(), script, nil)
 	}
 }
+
+// The trees of fixed packages. When this fails because an op was changed on
+// purpose, raise that op's Version and take the new digest.
+func TestGolden(t *testing.T) {
+	m := newMirror(t)
+	system(m)
+	lab := buildtest.New(t, m.get)
+	f := lock.New()
+	g, _, err := build(t, lab, m, f, `tools = debian_packages(["gcc", "make"])`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "79a5e2d960e9646b4b1e8fde720ab0326d3cb44cd425565e4f6f41827756b9c2"
+	if got := lab.Build(g["tools"]).Hex(); got != want {
+		t.Errorf("got tree %s, want %s\n%s", got, want, strings.Join(lab.List(lab.Build(g["tools"])), "\n"))
+	}
+}

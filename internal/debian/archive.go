@@ -144,7 +144,7 @@ func (a *Archive) open(ctx context.Context, rel *Release, suite, index string) (
 		}
 		r, err := decompress(f, ext)
 		if err != nil {
-			f.Close()
+			_ = f.Close()
 			return nil, fmt.Errorf("reading the index of %s: %w", suite, err)
 		}
 		return readCloser{r, f}, nil
@@ -212,8 +212,8 @@ func (a *Archive) progress(what string) func(done, total int64) {
 type tempFile struct{ *os.File }
 
 func (t *tempFile) Abort() {
-	t.Close()
-	os.Remove(t.Name())
+	_ = t.Close()
+	_ = os.Remove(t.Name())
 }
 
 func openVerified(path string, d action.Digest) (*os.File, error) {
@@ -223,8 +223,8 @@ func openVerified(path string, d action.Digest) (*os.File, error) {
 	}
 	h := action.NewHasher()
 	if _, err := io.Copy(h, f); err != nil || h.Digest() != d {
-		f.Close()
-		os.Remove(path)
+		_ = f.Close()
+		_ = os.Remove(path)
 		return nil, fmt.Errorf("%s is damaged", path)
 	}
 	_, err = f.Seek(0, io.SeekStart)

@@ -29,7 +29,7 @@ var Keys = sync.OnceValues(func() (openpgp.EntityList, error) {
 			return nil, err
 		}
 		list, err := ReadKeys(r)
-		r.Close()
+		_ = r.Close()
 		if err != nil {
 			return nil, fmt.Errorf("reading built-in key %s: %w", f.Name(), err)
 		}

@@ -121,7 +121,7 @@ func CheckName(s string) error {
 	for i, c := range []byte(s) {
 		alnum := isDigit(c) || c >= 'a' && c <= 'z'
 		if !alnum && (i == 0 || strings.IndexByte("+-._", c) < 0) && (c < 'A' || c > 'Z') {
-			return fmt.Errorf("got package name %q, want lower-case letters, digits and +-.", s)
+			return fmt.Errorf("got package name %q, want lower-case letters, digits, plus, minus and dot, as in %q", s, "libstdc++6")
 		}
 	}
 	return nil

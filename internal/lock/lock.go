@@ -159,7 +159,7 @@ func WriteFile(path string, f *File) error {
 	if err != nil {
 		return fmt.Errorf("writing lock: %w", err)
 	}
-	defer os.Remove(t.Name()) // fails once it was renamed
+	defer func() { _ = os.Remove(t.Name()) }() // fails once it was renamed
 	_, err = t.Write(f.Format())
 	err = errors.Join(err, t.Chmod(0o644), t.Sync(), t.Close())
 	if err == nil {

@@ -184,7 +184,7 @@ func (v view) resolve(output string) (string, error) {
 		return fmt.Errorf("taking output %q: %s is a symbolic link to %s, outside of the build folder; have the command copy the file there instead (cp -L)", output, at, to)
 	}
 	if !filepath.IsLocal(output) {
-		return "", fmt.Errorf("taking output %q: want a path below the build folder, relative and without leading ..", output)
+		return "", fmt.Errorf("taking output %q: want a relative path below the build folder, with no .. at its start", output)
 	}
 	at, todo := "", strings.Split(path.Clean(filepath.ToSlash(output)), "/")
 	for links := 0; len(todo) > 0; {

@@ -207,6 +207,6 @@ func (c *Command) Exit(err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(c.Output, err)
+	_, _ = fmt.Fprintln(c.Output, err)
 	return 1
 }

@@ -22,7 +22,7 @@ import (
 // should be on the store's file system ("" is the folder for temporary files).
 func Check(ctx context.Context, dir string) []sandbox.Finding {
 	r := New()
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	found := []sandbox.Finding{r.try(ctx, dir, "sandbox", false), r.try(ctx, dir, "overlay", true)}
 	if !found[0].OK {
 		found = append(found, thisMachine().causes(syscall.EPERM)...)
@@ -36,7 +36,7 @@ func (r *Runner) try(ctx context.Context, dir, name string, overlay bool) sandbo
 	f := sandbox.Finding{Name: name}
 	scratch, err := os.MkdirTemp(dir, "labstar-check-")
 	if err == nil {
-		defer sandbox.RemoveAll(scratch)
+		defer func() { _ = sandbox.RemoveAll(scratch) }()
 		spec := &sandbox.Spec{Scratch: filepath.Join(scratch, "run"), Argv: []string{"/nothing"}}
 		if overlay {
 			spec.Build = []string{filepath.Join(scratch, "lower")}

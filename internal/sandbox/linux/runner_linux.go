@@ -132,19 +132,19 @@ func (r *run) open() (err error) {
 
 func (r *run) closeTheirs() {
 	for _, f := range r.theirs {
-		f.Close()
+		_ = f.Close()
 	}
 	r.theirs = nil
 }
 
 func (r *run) close() {
 	r.closeTheirs()
-	r.status.Close()
+	_ = r.status.Close()
 	if r.output != nil {
-		r.output.Close()
+		_ = r.output.Close()
 	}
 	if r.pidfd >= 0 {
-		unix.Close(r.pidfd)
+		_ = unix.Close(r.pidfd)
 	}
 }
 

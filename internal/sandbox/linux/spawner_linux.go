@@ -30,13 +30,13 @@ func startSpawner() (*spawner, error) {
 		return nil, fmt.Errorf("starting the sandbox's helper process: %w", err)
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "socket")
-	defer theirs.Close()
+	defer func() { _ = theirs.Close() }()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		unix.Close(pair[0])
+		_ = unix.Close(pair[0])
 		return nil, fmt.Errorf("starting the sandbox's helper process: %w", err)
 	}
-	defer null.Close()
+	defer func() { _ = null.Close() }()
 	p, err := os.StartProcess("/proc/self/exe", []string{spawn.Name}, &os.ProcAttr{
 		Dir: "/", Env: []string{}, Files: []*os.File{null, null, null, theirs},
 		// A process group of its own, so that Ctrl-C is labstar's alone to handle;
@@ -44,7 +44,7 @@ func startSpawner() (*spawner, error) {
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
-		unix.Close(pair[0])
+		_ = unix.Close(pair[0])
 		return nil, fmt.Errorf("starting the sandbox's helper process from /proc/self/exe: %w; is /proc mounted?", err)
 	}
 	return &spawner{socket: pair[0], process: p}, nil
@@ -61,7 +61,7 @@ func (s *spawner) fork(script []byte, files []int) (int, error) {
 		if err != nil {
 			return -1, err
 		}
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		files = append(files, fd)
 		req.Memfd, body = 1, nil
 	}
@@ -102,11 +102,11 @@ func scriptFile(script []byte) (int, error) {
 	for len(script) > 0 {
 		n, err := unix.Write(fd, script)
 		if err != nil {
-			unix.Close(fd)
+			_ = unix.Close(fd)
 			return -1, fmt.Errorf("writing the sandbox's script: %w", err)
 		}
 		if n == 0 {
-			unix.Close(fd)
+			_ = unix.Close(fd)
 			return -1, io.ErrShortWrite
 		}
 		script = script[n:]
@@ -116,7 +116,7 @@ func scriptFile(script []byte) (int, error) {
 
 // close ends the spawner, and with it whatever still runs below.
 func (s *spawner) close() {
-	unix.Close(s.socket)
+	_ = unix.Close(s.socket)
 	_, _ = s.process.Wait()
 }
 

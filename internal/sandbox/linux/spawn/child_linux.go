@@ -44,14 +44,14 @@ func relocate(script []byte, files []int32) unsafe.Pointer {
 //go:noinline
 func fork(base unsafe.Pointer, pidfd *int32, lifeline *[2]int32) (uintptr, syscall.Errno) {
 	all, old := ^uint64(0), uint64(0)
-	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), wordSize, 0, 0)
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), wordSize, 0, 0)
 	pid, _, e := syscall.RawSyscall6(syscall.SYS_CLONE,
 		syscall.CLONE_NEWUSER|syscall.CLONE_NEWPID|clonePidfd|uintptr(syscall.SIGCHLD),
 		0, uintptr(unsafe.Pointer(pidfd)), 0, 0, 0)
 	if e == 0 && pid == 0 {
 		child(base, lifeline[0], lifeline[1])
 	}
-	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&old)), 0, wordSize, 0, 0)
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&old)), 0, wordSize, 0, 0)
 	return pid, e
 }
 
@@ -60,9 +60,9 @@ func fork(base unsafe.Pointer, pidfd *int32, lifeline *[2]int32) (uintptr, sysca
 //go:nosplit
 //go:norace
 func child(base unsafe.Pointer, reader, writer int32) {
-	syscall.RawSyscall(syscall.SYS_PRCTL, prPdeathsig, sigkill, 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prPdeathsig, sigkill, 0)
 	// A spawner that ended before that left no writer on the lifeline.
-	syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(writer), 0, 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(writer), 0, 0)
 	h := (*Header)(base)
 	scratch := unsafe.Add(base, h.Scratch)
 	*(*int32)(scratch) = reader
@@ -75,7 +75,7 @@ func child(base unsafe.Pointer, reader, writer int32) {
 		die(1)
 	}
 	for sig := uintptr(1); sig <= 64; sig++ {
-		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, sig, uintptr(scratch)+16, 0, wordSize, 0, 0)
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, sig, uintptr(scratch)+16, 0, wordSize, 0, 0)
 	}
 	interpret(base)
 }
@@ -168,20 +168,20 @@ func wait(base unsafe.Pointer, pid uintptr) {
 	status.Wait = int64(*(*uint32)(scratch))
 	// What the command left behind goes before its end is told: afterwards
 	// nothing can write to its outputs.
-	syscall.RawSyscall(syscall.SYS_KILL, allChildren, sigkill, 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_KILL, allChildren, sigkill, 0)
 	for {
 		_, _, e := syscall.RawSyscall6(syscall.SYS_WAIT4, allChildren, uintptr(scratch), waitAll, 0, 0, 0)
 		if e != 0 {
 			break
 		}
 	}
-	syscall.RawSyscall(syscall.SYS_GETRUSAGE, rusageOthers, uintptr(scratch), 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_GETRUSAGE, rusageOthers, uintptr(scratch), 0)
 	usage := (*syscall.Rusage)(scratch)
 	status.User = usage.Utime.Sec*1e6 + usage.Utime.Usec
 	status.System = usage.Stime.Sec*1e6 + usage.Stime.Usec
 	status.MaxRSS = usage.Maxrss
 	for fd := uintptr(0); fd < 3; fd++ {
-		syscall.RawSyscall(syscall.SYS_CLOSE, fd, 0, 0)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_CLOSE, fd, 0, 0)
 	}
 	report(base, StatusEnded, 0, 0)
 }
@@ -194,7 +194,7 @@ func report(base unsafe.Pointer, kind int64, op uint64, errno syscall.Errno) {
 	h := (*Header)(base)
 	status := (*Status)(unsafe.Add(base, h.Status))
 	status.Kind, status.Op, status.Errno = kind, int64(op), int64(errno)
-	syscall.RawSyscall(syscall.SYS_WRITE, StatusFD, uintptr(base)+uintptr(h.Status), unsafe.Sizeof(Status{}))
+	_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, StatusFD, uintptr(base)+uintptr(h.Status), unsafe.Sizeof(Status{}))
 	die(127)
 }
 
@@ -202,6 +202,6 @@ func report(base unsafe.Pointer, kind int64, op uint64, errno syscall.Errno) {
 //go:norace
 func die(code uintptr) {
 	for {
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, code, 0, 0)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, code, 0, 0)
 	}
 }

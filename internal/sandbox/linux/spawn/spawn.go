@@ -72,7 +72,7 @@ func isSpawner() bool {
 	if err != nil {
 		return false
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }()
 	var b [len(Name) + 1]byte
 	n, err := syscall.Read(fd, b[:])
 	return err == nil && n == len(b) && string(b[:]) == Name+"\x00"
@@ -93,7 +93,7 @@ func serve() {
 	}
 	ignoreSignals()
 	// Where that is allowed (as root) the user's further groups are dropped.
-	syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0)
 	for {
 		files, ok := s.receive()
 		if !ok {
@@ -101,7 +101,7 @@ func serve() {
 		}
 		s.answer(files)
 		for _, fd := range files {
-			syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0)
+			_, _, _ = syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func ignoreSignals() {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM,
 		syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCHLD} {
 		act := [4]uint64{1} // SIG_IGN
-		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 	}
 }
 
@@ -183,7 +183,7 @@ func (s *server) answer(files []int32) {
 	}
 	_, _, e := syscall.RawSyscall(syscall.SYS_SENDMSG, Socket, uintptr(unsafe.Pointer(&msg)), syscall.MSG_NOSIGNAL)
 	if pidfd >= 0 {
-		syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(pidfd), 0, 0)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(pidfd), 0, 0)
 	}
 	if e != 0 {
 		exit(1)
@@ -201,6 +201,6 @@ func mapMemory(size int) []byte {
 
 func exit(code uintptr) {
 	for {
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, code, 0, 0)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, code, 0, 0)
 	}
 }

@@ -188,17 +188,9 @@ func (l *Lab) TryBuild(v starlark.Value) (action.Digest, error) {
 	}
 	out, ok := rep.Output(a.Artifact)
 	if !ok {
-		return action.Digest{}, errors.Join(append([]error{errors.New("not built")}, failures(rep)...)...)
+		return action.Digest{}, errors.Join(append([]error{errors.New("not built")}, rep.Errors...)...)
 	}
 	return out.Digest, nil
-}
-
-func failures(rep *engine.Report) []error {
-	var errs []error
-	for _, e := range rep.Errors {
-		errs = append(errs, e)
-	}
-	return errs
 }
 
 // Text builds a file and returns what is in it.

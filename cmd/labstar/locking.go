@@ -34,16 +34,35 @@ func (t *transfers) tell(what string, done, total int64) {
 // resolve is Labstar.Lock with its downloads on the screen.
 func (a *app) resolve(ctx context.Context, ls *labstar.Labstar, lab *labstar.Lab, update []string, all, quiet bool) ([]labstar.LockChange, error) {
 	if a.term.Live && !quiet && !a.json {
-		p := term.NewProgress(a.term, a.err)
-		a.showProgress(p)
-		defer a.restore()
-		a.transfers.mu.Lock()
-		a.transfers.progress = p
-		a.transfers.mu.Unlock()
+		p, mine := a.shareProgress()
+		if mine {
+			defer a.restore()
+		}
+		p.Start(a, "choose versions for "+labstar.LockFile)
+		defer p.Drop(a)
+		a.transfers.show(p)
+		defer a.transfers.show(nil)
 	}
-	changes, err := ls.Lock(ctx, lab, update, all)
-	a.transfers.mu.Lock()
-	a.transfers.progress = nil
-	a.transfers.mu.Unlock()
-	return changes, err
+	return ls.Lock(ctx, lab, update, all)
+}
+
+// show sets where to show transfers; nil for nowhere.
+func (t *transfers) show(p *term.Progress) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.progress = p
+}
+
+// shareProgress returns the progress that is on the screen, or puts one there:
+// there can only be one.
+func (a *app) shareProgress() (p *term.Progress, mine bool) {
+	a.mu.Lock()
+	p = a.progress
+	a.mu.Unlock()
+	if p != nil {
+		return p, false
+	}
+	p = term.NewProgress(a.term, a.err)
+	a.showProgress(p)
+	return p, true
 }

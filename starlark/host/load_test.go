@@ -13,8 +13,11 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"go.starlark.net/starlark"
+
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/starlark/host"
+	"github.com/labstar/labstar/starlark/schema"
 )
 
 func TestModules(t *testing.T) {
@@ -177,6 +180,20 @@ func TestErrorJSON(t *testing.T) {
 	}
 }
 
+// An action knows its line, and the host the source of that.
+func TestErrorAt(t *testing.T) {
+	mod, err := load(t, "def f(x):\n  return compile(x)\n\nimage = f(text('x'))\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := mod.Global("image").(*schema.Artifact)
+	got := host.Errors{mod.ErrorAt(a.Action.Site, "compile failed")}.Error()
+	want := "lab.star:2:10: compile failed\n     2 |   return compile(x)\n       |          ^^^^^^^\n  called from lab.star:4:9"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Control characters of a script don't reach the terminal.
 func TestRenderControl(t *testing.T) {
 	_, err := load(t, "x = compile('\x1b[31mred', \"a\x1bb\")\nfail('\x1b]0;title\x07')")
@@ -199,5 +216,29 @@ func link(t *testing.T, target, name string) {
 	t.Helper()
 	if err := os.Symlink(target, name); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Evaluations share builtins and nothing else.
+func TestParallelLoads(t *testing.T) {
+	cfg := config(map[string]string{"lab.star": "load('lib.star', 'f')\nx = [f(i) for i in range(200)]\n", "lib.star": "def f(i):\n  return compile(text('%d' % i), options = {'N': i})\n"})
+	digests := make(chan action.Digest)
+	for range 8 {
+		go func() {
+			mod, err := host.Load(t.Context(), cfg, "lab.star")
+			if err != nil {
+				t.Error(err)
+				digests <- action.Digest{}
+				return
+			}
+			list := mod.Global("x").(*starlark.List)
+			digests <- list.Index(199).(*schema.Artifact).Action.Definition()
+		}()
+	}
+	first := <-digests
+	for range 7 {
+		if d := <-digests; d != first {
+			t.Errorf("got definitions %v and %v, want the same", d, first)
+		}
 	}
 }

@@ -33,6 +33,24 @@ func (ld *loader) at(stack starlark.CallStack) *Error {
 	return e
 }
 
+// ErrorAt makes an error about something that the script made: an action that
+// failed, say. site is where it did, innermost call first.
+func (m *Module) ErrorAt(site []action.Frame, msg string) *Error {
+	e := &Error{File: m.File, Msg: msg}
+	if len(site) == 0 {
+		return e
+	}
+	f := site[0]
+	e.File, e.Line, e.Col, e.EndCol, e.in, e.Stack = f.File, f.Line, f.Col, f.Col+1, f.Func, site[1:]
+	if src, ok := m.loader.module(f.File); ok {
+		e.Source = src.line(f.Line)
+		if n := src.at(f.Line, f.Col); n != nil {
+			e.point(src, n)
+		}
+	}
+	return e
+}
+
 func (ld *loader) line(file string, n int) string {
 	if m, ok := ld.module(file); ok {
 		return m.line(n)

@@ -20,12 +20,19 @@ const (
 
 // walk makes a tree of a folder.
 type walk struct {
-	files            *files
+	reader           *files
 	root             place
 	include, exclude []*pattern
-	dirs             map[action.Digest][]byte // encoded directories
-	content          map[action.Digest]place  // files
 	count            int
+	treeContent
+}
+
+// treeContent is what the build needs of a tree: it must not keep the whole
+// evaluation in memory.
+type treeContent struct {
+	name  string
+	dirs  map[action.Digest][]byte // encoded directories
+	files map[action.Digest]place
 }
 
 // Tree implements schema.Files. Symlinks are kept as such; one that leads out of
@@ -36,7 +43,7 @@ func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (*acti
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{files: f, root: where, dirs: map[action.Digest][]byte{}, content: map[action.Digest]place{}}
+	w := &walk{reader: f, root: where, treeContent: treeContent{where.name(), map[action.Digest][]byte{}, map[action.Digest]place{}}}
 	if w.include, err = newPatterns(include); err != nil {
 		return nil, err
 	}
@@ -58,7 +65,7 @@ func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (*acti
 		}
 	}
 	f.record(where.name(), d, action.Tree)
-	return &action.Source{Kind: action.Tree, Digest: d, Open: w.open, Path: where.name()}, nil
+	return &action.Source{Kind: action.Tree, Digest: d, Open: w.treeContent.open, Path: where.name()}, nil
 }
 
 // deeper explains the commonest slip.
@@ -69,14 +76,14 @@ func deeper(p *pattern) string {
 	return ""
 }
 
-func (w *walk) open(d action.Digest) (io.ReadCloser, error) {
-	if b, ok := w.dirs[d]; ok {
+func (t treeContent) open(d action.Digest) (io.ReadCloser, error) {
+	if b, ok := t.dirs[d]; ok {
 		return io.NopCloser(bytes.NewReader(b)), nil
 	}
-	if p, ok := w.content[d]; ok {
+	if p, ok := t.files[d]; ok {
 		return openChecked(p, d)
 	}
-	return nil, fmt.Errorf("tree %s has nothing with the digest %s", w.root.name(), d)
+	return nil, fmt.Errorf("tree %s has nothing with the digest %s", t.name, d)
 }
 
 // dir encodes the folder at p and what is below it. A folder in which nothing
@@ -85,7 +92,7 @@ func (w *walk) dir(p string, parts []string) (d action.Digest, kept bool, err er
 	if len(parts) > maxTreeDepth {
 		return d, false, fmt.Errorf("folders nested more than %d deep in %s", maxTreeDepth, w.root.name())
 	}
-	if err := w.files.ld.context().Err(); err != nil {
+	if err := w.reader.ld.context().Err(); err != nil {
 		return d, false, err
 	}
 	entries, err := fs.ReadDir(w.root.fsys, p)
@@ -150,10 +157,10 @@ func (w *walk) node(e fs.DirEntry, p string, parts []string) (n action.Node, kee
 	if fi.Mode()&0o100 != 0 {
 		n.Attr.Mode = action.ModeExec
 	}
-	if n.Digest, err = w.files.digest(where, fi); err != nil {
+	if n.Digest, err = w.reader.digest(where, fi); err != nil {
 		return n, false, fmt.Errorf("reading %s: %w", p, err)
 	}
-	w.content[n.Digest] = where
+	w.files[n.Digest] = where
 	return n, true, nil
 }
 

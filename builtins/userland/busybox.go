@@ -68,7 +68,7 @@ func callBusybox(c *schema.Call, a *busyboxArgs) (starlark.Value, error) {
 	}
 	checked, err := c.Action(action.Spec{
 		Op: checkOp, Title: a.Name + " options",
-		Params:  checkParams{Wanted: wanted},
+		Params:  newCheckParams(wanted),
 		Inputs:  []action.Input{{Name: "config", Artifact: config.Output("config")}, {Name: "kconfig", Artifact: config.Output("kconfig")}},
 		Outputs: []action.Output{{Name: "config", Kind: action.File}},
 	})

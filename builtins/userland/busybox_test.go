@@ -97,7 +97,7 @@ func TestCheck(t *testing.T) {
 	config := "CONFIG_STATIC=y\n# CONFIG_HTTPD is not set\n# CONFIG_FEATURE_HTTPD_CGI is not set\n# CONFIG_TC is not set\nCONFIG_WGET=y\n"
 	run := func(wanted ...option) (string, error) {
 		a, err := lab.Scope().Action(action.Spec{
-			Op: checkOp, Params: checkParams{Wanted: wanted},
+			Op: checkOp, Params: newCheckParams(wanted),
 			Inputs:  []action.Input{{Name: "config", Artifact: lab.File(config).Artifact}, {Name: "kconfig", Artifact: lab.File(declared).Artifact}},
 			Outputs: []action.Output{{Name: "config", Kind: action.File}},
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +19,9 @@ import (
 
 // option is one option that was asked for, with the value as .config has it.
 type option struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name, Value string
 	// Recipe is set where labstar asks for it, not the script.
-	Recipe bool `json:"recipe,omitempty"`
+	Recipe bool
 }
 
 // wantedOptions reads options and adds what the recipe wants, sorted by name.
@@ -116,8 +116,22 @@ func fragment(wanted []option) string {
 	return b.String()
 }
 
+// checkParams is a dict and not a list so that `labstar plan` names the option
+// that was changed.
 type checkParams struct {
-	Wanted []option `json:"wanted"`
+	Options map[string]string `json:"options"`
+	Recipe  []string          `json:"recipe"` // those that the recipe asks for
+}
+
+func newCheckParams(wanted []option) checkParams {
+	p := checkParams{Options: map[string]string{}}
+	for _, o := range wanted {
+		p.Options[o.Name] = o.Value
+		if o.Recipe {
+			p.Recipe = append(p.Recipe, o.Name)
+		}
+	}
+	return p
 }
 
 // checkOp passes its input "config" on as its output if every wanted option has
@@ -140,14 +154,15 @@ func runCheck(ctx context.Context, env action.Env) error {
 	got := kconfig.ParseConfig(config)
 	opts := kconfig.ParseOptions(decl)
 	var problems []string
-	for _, o := range p.Wanted {
+	for _, name := range slices.Sorted(maps.Keys(p.Options)) {
+		o := option{name, p.Options[name], slices.Contains(p.Recipe, name)}
 		if problem := compare(o, got, opts); problem != "" {
 			problems = append(problems, problem)
 		}
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("checking busybox options: %d of %d did not take effect\n  %s\nchange or remove them in options",
-			len(problems), len(p.Wanted), strings.Join(problems, "\n  "))
+			len(problems), len(p.Options), strings.Join(problems, "\n  "))
 	}
 	return env.SetFile("config", env.Input("config").Digest)
 }

@@ -149,8 +149,7 @@ func (t *treeFolder) copyTo(fd int, d action.Digest) error {
 	defer blob.Close()
 	if f, ok := blob.(fileBlob); ok {
 		for off := int64(0); off < d.Size; {
-			n, err := unix.CopyFileRange(int(f.Fd()), &off, fd, nil, int(min(d.Size-off, 1<<30)), 0)
-			if err != nil || n == 0 {
+			if copyRange(int(f.Fd()), &off, fd, d.Size-off) == 0 {
 				break // what is missing is written below
 			}
 		}

@@ -33,7 +33,7 @@ type mirror struct {
 	files    map[string][]byte
 	packages map[string]string // paragraphs, by name
 	sources  []string
-	asked    map[string]int
+	asked    int
 }
 
 func newMirror(t testing.TB) *mirror {
@@ -43,7 +43,7 @@ func newMirror(t testing.TB) *mirror {
 		t.Fatal(err)
 	}
 	m := &mirror{t: t, key: key, keyring: filepath.Join(t.TempDir(), "keys.gpg"), files: map[string][]byte{},
-		packages: map[string]string{}, asked: map[string]int{}}
+		packages: map[string]string{}}
 	var b bytes.Buffer
 	if err := key.Serialize(&b); err != nil {
 		t.Fatal(err)
@@ -61,13 +61,20 @@ func (m *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	p := strings.TrimPrefix(r.URL.Path, "/debian/")
 	b, ok := m.files[p]
-	m.asked[p]++
+	m.asked++
 	m.mu.Unlock()
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
+}
+
+// requests is the number of requests so far.
+func (m *mirror) requests() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
 }
 
 // get is the configuration that names m.

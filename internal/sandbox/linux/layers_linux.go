@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -39,12 +40,14 @@ func (l layers) resolve(target string) (string, fs.FileInfo, error) {
 		case "", ".":
 			continue
 		case "..":
-			done = strings.TrimSuffix(path.Dir(done), "/")
+			done = done[:max(strings.LastIndexByte(done, '/'), 0)]
 			continue
 		}
 		fi, name := l.find(done + "/" + next)
 		at = fi
 		switch {
+		case fi == nil && slices.Contains(todo, ".."):
+			return "", nil, fmt.Errorf("laying %s: a symbolic link of the root leads through %s, which is not there", target, done+"/"+next)
 		case fi == nil:
 			// Below what is missing everything is.
 			return path.Join(append([]string{"/", done, next}, todo...)...), nil, nil

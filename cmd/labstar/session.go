@@ -9,7 +9,6 @@ import (
 
 	"github.com/labstar/labstar"
 	"github.com/labstar/labstar/builtins"
-	"github.com/labstar/labstar/builtins/toolchain"
 	"github.com/labstar/labstar/internal/config"
 )
 
@@ -61,7 +60,7 @@ func (a *app) open(file string, opts ...labstar.Option) (*labstar.Labstar, error
 	}
 	base := []labstar.Option{
 		labstar.WithBuiltins(builtins.All()...),
-		labstar.WithResolvers(toolchain.Resolvers()),
+		labstar.WithResolvers(builtins.Resolvers()),
 		labstar.WithDir(filepath.Dir(file)),
 		labstar.WithConfig(cfg.Get),
 		labstar.WithPrint(a.scriptPrints),

@@ -14,10 +14,13 @@ import (
 type Scope struct {
 	mu     sync.Mutex
 	tokens map[string]Ref // by token id
+
+	blocks    map[string]string // token id by each block of its digits, see byPiece
+	unindexed []string          // token ids that are not in blocks yet
 }
 
 // NewScope returns an empty scope.
-func NewScope() *Scope { return &Scope{tokens: map[string]Ref{}} }
+func NewScope() *Scope { return &Scope{tokens: map[string]Ref{}, blocks: map[string]string{}} }
 
 // Action makes an action. The error is for the user: a token in the parameters
 // that is damaged or foreign.

@@ -59,7 +59,10 @@ func (a *Artifact) Token(k RefKind) string {
 	id := token[len(tokenPrefix) : len(tokenPrefix)+tokenIDLen]
 	s := a.Action.scope
 	s.mu.Lock()
-	s.tokens[id] = Ref{Kind: k, Artifact: a}
+	if _, ok := s.tokens[id]; !ok {
+		s.tokens[id] = Ref{Kind: k, Artifact: a}
+		s.unindexed = append(s.unindexed, id)
+	}
 	s.mu.Unlock()
 	return token
 }
@@ -163,16 +166,37 @@ func (s *Scope) damaged(piece string) error {
 	return &TokenError{Got: piece}
 }
 
+// byPiece finds the token that has the hex digits in its id. Whatever is at
+// least 15 digits long holds one of the id's five aligned blocks of 8, by which
+// the tokens are indexed, once a piece is looked for; shorter ones are compared
+// with each.
 func (s *Scope) byPiece(digits string) (Ref, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, ref := range s.tokens {
-		if strings.Contains(id, digits) {
-			return ref, true
+	if len(digits) < 2*tokenBlock-1 {
+		for id, ref := range s.tokens {
+			if strings.Contains(id, digits) {
+				return ref, true
+			}
+		}
+		return Ref{}, false
+	}
+	for _, id := range s.unindexed {
+		for i := 2; i < len(id); i += tokenBlock {
+			s.blocks[id[i:i+tokenBlock]] = id
+		}
+	}
+	s.unindexed = nil
+	for i := 0; i+tokenBlock <= len(digits); i++ {
+		if id, ok := s.blocks[digits[i:i+tokenBlock]]; ok && strings.Contains(id, digits) {
+			return s.tokens[id], true
 		}
 	}
 	return Ref{}, false
 }
+
+// tokenBlock is how many hex digits of an id are indexed together.
+const tokenBlock = 8
 
 // TokenError is a late-bound string that was cut or changed.
 type TokenError struct {

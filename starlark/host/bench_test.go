@@ -40,3 +40,19 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 }
+
+// Strings that look like pieces of tokens, such as commits, cost no more in a
+// large graph than in a small one.
+func BenchmarkHexStrings(b *testing.B) {
+	for _, n := range []int{1_000, 10_000} {
+		src := fmt.Sprintf("x = [compile(text('%%d0123456789abcdef0123456789abcdef' %% i), note = compile(text('%%d' %% i)).digest) for i in range(%d)]", n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := host.Load(b.Context(), config(map[string]string{"lab.star": src}), "lab.star"); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/string")
+		})
+	}
+}

@@ -202,8 +202,8 @@ func (u *unpacker) checkTokens(at *path, s string, late bool) {
 	}
 }
 
-// suspicious reports whether s could hold a token or a piece of one: an "@", or
-// 16 hexadecimal digits in a row.
+// suspicious reports whether s could hold a token or a piece of one: an "@", 16
+// hexadecimal digits in a row, or 6 of them after the mark of a token's kind.
 func suspicious(s string) bool {
 	run := 0
 	for i := range len(s) {
@@ -212,7 +212,8 @@ func suspicious(s string) bool {
 		case s[i] == '@':
 			return true
 		case s[i] >= '0' && s[i] <= '9' || c >= 'a' && c <= 'f':
-			if run++; run >= 16 {
+			run++
+			if run >= 16 || run >= 6 && marked(s, i-run) {
 				return true
 			}
 		default:
@@ -220,6 +221,11 @@ func suspicious(s string) bool {
 		}
 	}
 	return false
+}
+
+// marked reports whether "p." or "t." ends at s[i].
+func marked(s string, i int) bool {
+	return i >= 1 && s[i] == '.' && (s[i-1]|0x20 == 'p' || s[i-1]|0x20 == 't')
 }
 
 // holds reports whether piece stands in a string of v.

@@ -26,7 +26,7 @@ func init() {
 		fmt.Printf("%q\n", os.Environ())
 		return 0
 	}
-	probes["world"] = func([]string) int { return world(os.Stdout) }
+	probes["world"] = func([]string) int { return describeWorld(os.Stdout) }
 	probes["exit"] = func(args []string) int {
 		code, _ := strconv.Atoi(args[0])
 		return code
@@ -79,8 +79,8 @@ func init() {
 	}
 }
 
-// world prints what is to be the same on every machine.
-func world(w io.Writer) int {
+// describeWorld prints what is to be the same on every machine.
+func describeWorld(w io.Writer) int {
 	var u unix.Utsname
 	_ = unix.Uname(&u)
 	umask := syscall.Umask(0)

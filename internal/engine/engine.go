@@ -8,6 +8,7 @@
 //
 //	graph.go     the first pass
 //	schedule.go  the second: what runs next, and the budget
+//	settle.go    one action: found by its key, or run under its lock
 //	resolve.go   an action and its built inputs -> a key
 //	exec.go      running a command in the sandbox
 //	native.go    running a Go function, and what it sees (action.Env)

@@ -176,4 +176,3 @@ func (e *Engine) jobserver(ctx context.Context) (*jobserver.Server, error) {
 	}
 	return e.jobs, nil
 }
-

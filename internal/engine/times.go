@@ -29,4 +29,3 @@ func (e *Engine) saveTimes(s *schedule) {
 		_ = e.opts.Store.PutNote(timesNote, b) // only a hint for the next run
 	}
 }
-

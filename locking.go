@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,21 +54,17 @@ func (l *Labstar) Lock(ctx context.Context, lab *Lab, update []string, all bool)
 		return nil, err
 	}
 	// What the script wants is found out by evaluating it against what is left.
-	pins := lock.NewPins(next)
-	if _, err := l.evaluate(ctx, pins, lab.File); err != nil {
-		return nil, err
-	}
-	byKind := map[string][]lock.Request{}
-	for _, w := range pins.Wants() {
-		byKind[w.Kind] = append(byKind[w.Kind], w)
-	}
-	for kind, wants := range byKind {
-		resolver := l.resolvers[kind]
-		if resolver == nil {
-			return nil, fmt.Errorf("lab.lock lacks a %s entry and nothing here can resolve it", kind)
+	// What it wants may depend on what it gets (a version), so this goes on until
+	// nothing is missing.
+	for range lockRounds {
+		pins := lock.NewPins(next)
+		if _, err := l.evaluate(ctx, pins, lab.File); err != nil {
+			return nil, err
 		}
-		req := lock.Env{Config: l.config, Progress: l.progress}
-		if err := resolver.Resolve(ctx, req, wants, next, update); err != nil {
+		if len(pins.Wants()) == 0 {
+			break
+		}
+		if err := l.resolve(ctx, pins.Wants(), next, update); err != nil {
 			return nil, err
 		}
 	}
@@ -76,6 +73,27 @@ func (l *Labstar) Lock(ctx context.Context, lab *Lab, update []string, all bool)
 		return nil, nil
 	}
 	return changes, lock.WriteFile(filepath.Join(l.dir, LockFile), next)
+}
+
+// lockRounds ends the resolving of a script that always wants something else.
+const lockRounds = 8
+
+// resolve adds what wants need to next.
+func (l *Labstar) resolve(ctx context.Context, wants []lock.Request, next *lock.File, update []string) error {
+	byKind := map[string][]lock.Request{}
+	for _, w := range wants {
+		byKind[w.Kind] = append(byKind[w.Kind], w)
+	}
+	var errs []error
+	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
+		resolver := l.resolvers[kind]
+		if resolver == nil {
+			return fmt.Errorf("lab.lock lacks a %s entry and nothing here can resolve it", kind)
+		}
+		env := lock.Env{Config: l.config, Progress: l.progress}
+		errs = append(errs, resolver.Resolve(ctx, env, byKind[kind], next, update))
+	}
+	return errors.Join(errs...)
 }
 
 // startLock returns the entries that stay.

@@ -65,7 +65,7 @@ type Remote func(ctx context.Context, spec string) (fsys fs.FS, path string, err
 
 // Limits bounds a script.
 type Limits struct {
-	Steps  uint64        // of the interpreter, about 50 million a second; 0 means DefaultSteps
+	Steps  uint64        // of the interpreter, some 100 million a second; 0 means DefaultSteps
 	Time   time.Duration // 0 means DefaultTime
 	Memory int64         // growth of the process' heap in bytes; 0 means DefaultMemory
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -31,15 +32,15 @@ func NewClient() *http.Client {
 	}}
 }
 
-// transfer moves bytes from url into f, from where f stands to the end.
-func (f *fetch) transfer(ctx context.Context, url string) error {
+// transfer moves bytes from address into f, from where f stands to the end.
+func (f *fetch) transfer(ctx context.Context, address string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stalled := fmt.Errorf("stalled: nothing came for %s", f.Policy.Stall)
 	watch := time.AfterFunc(f.Policy.Stall, func() { cancel(stalled) })
 	defer watch.Stop()
 
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return &permanentError{err}
 	}
@@ -149,10 +150,15 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// cause prefers why ctx was cancelled (a stall) over what the reader saw of it.
+// cause prefers why ctx was cancelled (a stall) over what the reader saw of it,
+// and drops the address that net/http puts before its errors: ours has it.
 func cause(ctx context.Context, err error) error {
 	if c := context.Cause(ctx); c != nil {
 		return c
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
 	}
 	return err
 }

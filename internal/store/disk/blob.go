@@ -185,14 +185,13 @@ func openFileBlob(path string, size int64) (action.Blob, error) {
 	return fileBlob{f, size}, nil
 }
 
-// BlobPath returns a file that holds the blob: where it is stored already, or
-// one made in blobs/.
+// BlobPath returns the file in blobs/ that holds the blob, made if need be.
 func (s *Store) BlobPath(ctx context.Context, d action.Digest, exec bool) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	if path, ok := s.findFile(d, exec); ok {
-		return path, nil
+		return s.outsideTree(path, d, exec)
 	}
 	blob, err := s.OpenBlob(ctx, d)
 	if err != nil {
@@ -210,6 +209,27 @@ func (s *Store) BlobPath(ctx context.Context, d action.Digest, exec bool) (strin
 		return "", s.explain("writing to", err)
 	}
 	return s.blobPath(d.Hash, exec), nil
+}
+
+// outsideTree returns a name in blobs/ for a file that may be a tree's: the file
+// then stays where it is when gc drops the tree. In a store that can't be written
+// to the tree's will do.
+func (s *Store) outsideTree(path string, d action.Digest, exec bool) (string, error) {
+	to := s.blobPath(d.Hash, exec)
+	if path == to || s.readOnly {
+		return path, nil
+	}
+	tmp, err := s.tmp.name(s)
+	if err == nil {
+		err = os.Link(path, tmp)
+	}
+	if crossLink(err) {
+		return path, nil
+	}
+	if err == nil {
+		err = s.publishBlob(tmp, d, exec)
+	}
+	return to, s.explain("writing to", err)
 }
 
 // publishBlob moves the file tmp, which holds d and has the right mode, into blobs/.

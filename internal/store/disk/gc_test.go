@@ -69,6 +69,24 @@ func TestGC(t *testing.T) {
 	}
 }
 
+// TestGCKeepsLinks: a link to a file that came with a tree outlives the tree.
+func TestGCKeepsLinks(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	publish(t, s, 1)
+	d := action.Of(fillSeed(12, 5000)) // d0/f2 of the tree
+	link := filepath.Join(t.TempDir(), "out")
+	check(t, os.Symlink(must[string](t)(s.BlobPath(ctx, d, false)), link))
+	check(t, s.AddRoot(link, d))
+	if rep := must[*Report](t)(s.GC(ctx, Policy{})); rep.DroppedTrees != 1 {
+		t.Errorf("got %+v, want the tree dropped", rep)
+	}
+	if got := must[[]byte](t)(os.ReadFile(link)); action.Of(got) != d {
+		t.Error("the link shows something else")
+	}
+	wantClean(t, s)
+}
+
 // TestGCRescues: a file that only a dropped tree holds stays if something else needs it.
 func TestGCRescues(t *testing.T) {
 	s := open(t, t.TempDir())

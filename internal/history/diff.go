@@ -207,10 +207,17 @@ func show(v any) string {
 	return string(b)
 }
 
+func lines(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "\n")
+}
+
 // DiffLines tells the first lines in which two texts differ.
 func DiffLines(path, a, b string) []string {
 	const most = 3
-	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	x, y := lines(a), lines(b)
 	start := 0
 	for start < len(x) && start < len(y) && x[start] == y[start] {
 		start++
@@ -221,11 +228,11 @@ func DiffLines(path, a, b string) []string {
 		endY--
 	}
 	var out []string
-	add := func(sign string, at int, lines []string) {
-		for i, l := range lines[:min(most, len(lines))] {
+	add := func(sign string, at int, list []string) {
+		for i, l := range list[:min(most, len(list))] {
 			out = append(out, strings.TrimSpace(fmt.Sprintf("%s line %d %s %s", path, at+i+1, sign, l)))
 		}
-		if n := len(lines) - most; n > 0 {
+		if n := len(list) - most; n > 0 {
 			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %d more lines", path, sign, n)))
 		}
 	}

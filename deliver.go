@@ -28,6 +28,7 @@ type Delivered struct {
 	Path   string // as given: below the folder passed to Deliver
 	Kind   action.OutputKind
 	Digest action.Digest
+	Size   TreeSize // of what is there; Files is 1 for a file
 }
 
 // Deliver lays every target that was built under dir, by name: as a link into
@@ -39,44 +40,61 @@ func (r *Report) Deliver(ctx context.Context, dir string, copies bool) ([]Delive
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the output folder: %w", err)
 	}
-	var list []Delivered
-	for _, t := range r.targets {
-		for _, item := range t.Items {
-			out, ok := r.Output(item.Artifact)
-			if !ok {
-				continue // it failed or was skipped
-			}
-			name := t.Name
-			if item.Path != "" {
-				name = filepath.Join(t.Name, strings.ReplaceAll(item.Path, "/", "_"))
-			}
-			d := Delivered{Target: t.Name, Path: filepath.Join(dir, name), Kind: out.Kind, Digest: out.Digest}
-			if err := r.lay(ctx, d, copies); err != nil {
-				return list, err
-			}
-			list = append(list, d)
+	at, err := openPlace(dir)
+	if err != nil {
+		return nil, err
+	}
+	list := r.deliveries(dir)
+	if err := at.prepare(r.targets, list, copies); err != nil {
+		return nil, err
+	}
+	size := sizes{owner: r.owner}
+	defer size.keep()
+	for i := range list {
+		if err := r.lay(ctx, &list[i], &size, copies); err != nil {
+			return list[:i], err
 		}
 	}
 	return list, nil
 }
 
+// deliveries lists what there is to lay; what failed or was skipped is not.
+func (r *Report) deliveries(dir string) []Delivered {
+	var list []Delivered
+	for _, t := range r.targets {
+		for _, item := range t.Items {
+			if out, ok := r.Output(item.Artifact); ok {
+				path := filepath.Join(dir, t.Name, itemName(item)) // without the latter if that is ""
+				list = append(list, Delivered{Target: t.Name, Path: path, Kind: out.Kind, Digest: out.Digest})
+			}
+		}
+	}
+	return list
+}
+
+// itemName is an item's name in its target's folder.
+func itemName(item Item) string { return strings.ReplaceAll(item.Path, "/", "_") }
+
 // lay puts one artifact at its place.
-func (r *Report) lay(ctx context.Context, d Delivered, copies bool) error {
+func (r *Report) lay(ctx context.Context, d *Delivered, size *sizes, copies bool) error {
 	if err := os.MkdirAll(filepath.Dir(d.Path), 0o755); err != nil {
 		return fmt.Errorf("laying %s: %w", d.Path, err)
 	}
 	var from string
 	var err error
 	if d.Kind == action.Tree {
-		from, err = r.owner.store.TreePath(ctx, d.Digest)
+		if from, err = r.owner.store.TreePath(ctx, d.Digest); err == nil {
+			d.Size, err = size.of(d.Digest, from)
+		}
 	} else {
+		d.Size = TreeSize{Files: 1, Bytes: d.Digest.Size}
 		from, err = r.owner.store.BlobPath(ctx, d.Digest, false)
 	}
 	if err != nil {
 		return err
 	}
 	if !copies {
-		return r.link(d, from)
+		return r.link(*d, from)
 	}
 	tmp := d.Path + ".labstar-new"
 	if err := errors.Join(os.RemoveAll(tmp), copyAll(tmp, from)); err != nil {
@@ -125,6 +143,13 @@ func replace(tmp, path string) error {
 			return fmt.Errorf("replacing %s: %w", path, err)
 		}
 		defer os.RemoveAll(old)
+	}
+	if err == nil && fi.Mode()&fs.ModeSymlink != 0 {
+		if to, err := os.Lstat(tmp); err == nil && to.IsDir() { // which can't be renamed over a link
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("replacing %s: %w", path, err)
+			}
+		}
 	}
 	if err := os.Rename(tmp, path); err != nil {
 		return fmt.Errorf("laying %s: %w", path, err)

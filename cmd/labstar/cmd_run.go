@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/labstar/labstar"
+	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/term"
 	"github.com/labstar/labstar/internal/trace"
 )
@@ -216,7 +217,10 @@ func (o *runOptions) deliver(ctx context.Context, lab *labstar.Lab, report *labs
 	}
 	if o.app.json {
 		for _, d := range list {
-			ev := targetEvent{Event: "target", Name: d.Target, Path: d.Path, Kind: d.Kind.String(), Digest: d.Digest.String(), Size: d.Digest.Size}
+			ev := targetEvent{Event: "target", Name: d.Target, Path: d.Path, Kind: d.Kind.String(), Digest: d.Digest.String(), Size: d.Size.Bytes}
+			if d.Kind == action.Tree {
+				ev.Files = d.Size.Files
+			}
 			if err := o.app.events.write(ev); err != nil {
 				return err
 			}

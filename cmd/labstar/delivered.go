@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/labstar/labstar"
@@ -20,7 +18,8 @@ type targetEvent struct {
 	Type   string `json:"type,omitempty"`
 	Kind   string `json:"kind,omitempty"`
 	Digest string `json:"digest,omitempty"`
-	Size   int64  `json:"size,omitempty"`
+	Size   int64  `json:"size,omitempty"`  // bytes, of all files of a tree
+	Files  int    `json:"files,omitempty"` // of a tree
 	At     string `json:"at,omitempty"`
 	Items  int    `json:"items,omitempty"`
 	Cached *bool  `json:"cached,omitempty"`
@@ -52,38 +51,9 @@ func printDelivered(w io.Writer, out string, list []labstar.Delivered) error {
 	return nil
 }
 
-// mostFiles is how many files of a tree are counted for its size: a run in which
-// nothing is to be done should not take long.
-const mostFiles = 1000
-
 func sizeOf(d labstar.Delivered) string {
 	if d.Kind == action.File {
-		return term.Bytes(d.Digest.Size)
+		return term.Bytes(d.Size.Bytes)
 	}
-	root, err := filepath.EvalSymlinks(d.Path)
-	if err != nil {
-		return "tree"
-	}
-	var files int
-	var bytes int64
-	err = filepath.WalkDir(root, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		if files++; files > mostFiles {
-			return fs.SkipAll
-		}
-		fi, err := e.Info()
-		if err == nil {
-			bytes += fi.Size()
-		}
-		return err
-	})
-	switch {
-	case err != nil && !errors.Is(err, fs.SkipAll):
-		return "tree"
-	case files > mostFiles:
-		return fmt.Sprintf("more than %d files", mostFiles)
-	}
-	return term.Bytes(bytes) + " in " + plural(files, "file", "files")
+	return term.Bytes(d.Size.Bytes) + " in " + plural(d.Size.Files, "file", "files")
 }

@@ -28,7 +28,8 @@ import (
 //	fail      it failed: "id", "title", "at", "message", "exit" (of a command),
 //	          "log" (the file with all it printed), "tail" (its last lines)
 //	skip      it was not run since an input failed: "id", "title"
-//	target    delivered: "name", "path", "kind", "digest", "size"
+//	target    (run) delivered: "name", "path", "kind", "digest", "size" in bytes and, of a
+//	          tree, "files"; (targets) offered: "name", "type", "at", "items", "cached"
 //	error     something is wrong: "message", and for a script "file", "line",
 //	          "col", "hint" and "stack" where they are known
 //	step      (plan) an action that would run: "id", "title", "op", "at", "sure" (false:

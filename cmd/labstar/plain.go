@@ -33,6 +33,7 @@ func (s *plainSink) event(ev labstar.Event) {
 	}
 	if ev.Kind == labstar.EventShell { // Ctrl-C is the shell's then
 		s.app.in.shell.Store(ev.Count > 0)
+		s.end(ev.Action) // its screen is its own
 		return
 	}
 	if s.quiet {

@@ -66,6 +66,22 @@ func ballast(mib int) []byte {
 	return heap
 }
 
+// memory returns an empty folder in memory, where there is one: bubblewrap's
+// /tmp and /build are in memory, too, and how fast this machine's disk makes
+// folders is not the question.
+func memory(b testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "labstar-bench-")
+	if err != nil {
+		return scratch(b)
+	}
+	b.Cleanup(func() {
+		if err := sandbox.RemoveAll(dir); err != nil {
+			b.Error(err)
+		}
+	})
+	return dir
+}
+
 func runEmpty(b testing.TB, r *Runner, spec sandbox.Spec, base string, i int) {
 	spec.Scratch = fmt.Sprintf("%s/%d", base, i)
 	if err := os.Mkdir(spec.Scratch, 0o755); err != nil {
@@ -86,7 +102,7 @@ func runEmpty(b testing.TB, r *Runner, spec sandbox.Spec, base string, i int) {
 func BenchmarkEmpty(b *testing.B) {
 	for _, mib := range []int{20, 1024} {
 		b.Run(fmt.Sprintf("heap=%dMiB", mib), func(b *testing.B) {
-			r, root, base := runner(b), emptyRoot(b), scratch(b)
+			r, root, base := runner(b), emptyRoot(b), memory(b)
 			heap := ballast(mib)
 			defer runtime.KeepAlive(heap)
 			spec := sandbox.Spec{Root: []string{root}, Argv: []string{"/bin/true"}}
@@ -98,7 +114,7 @@ func BenchmarkEmpty(b *testing.B) {
 
 // BenchmarkBuildOverlay is BenchmarkEmpty with the build folder an overlay, too.
 func BenchmarkBuildOverlay(b *testing.B) {
-	r, root, base := runner(b), emptyRoot(b), scratch(b)
+	r, root, base := runner(b), emptyRoot(b), memory(b)
 	spec := sandbox.Spec{Root: []string{root}, Build: []string{root}, Argv: []string{"/bin/true"}}
 	runEmpty(b, r, spec, base, -1)
 	compare(b, func(i int) { runEmpty(b, r, spec, base, i) }, bubblewrap(root))
@@ -108,7 +124,7 @@ func BenchmarkBuildOverlay(b *testing.B) {
 // files in 5,000 folders: as the root, as an input, and as what the build folder
 // starts with. The size must not matter.
 func BenchmarkLargeTree(b *testing.B) {
-	r, root, base, tree := runner(b), emptyRoot(b), scratch(b), largeTree(b)
+	r, root, base, tree := runner(b), emptyRoot(b), memory(b), largeTree(b)
 	plain := sandbox.Spec{Root: []string{root}, Argv: []string{"/bin/true"}}
 	for _, c := range []struct {
 		name string
@@ -156,9 +172,18 @@ func largeTree(b *testing.B) string {
 	return dir
 }
 
+// BenchmarkOnDisk is BenchmarkEmpty with the scratch folder where the system's
+// temporary files are, as a store's is on a disk.
+func BenchmarkOnDisk(b *testing.B) {
+	r, root, base := runner(b), emptyRoot(b), scratch(b)
+	spec := sandbox.Spec{Root: []string{root}, Argv: []string{"/bin/true"}}
+	runEmpty(b, r, spec, base, -1)
+	compare(b, func(i int) { runEmpty(b, r, spec, base, i) }, bubblewrap(root))
+}
+
 // BenchmarkParallel runs empty actions on all cores at once.
 func BenchmarkParallel(b *testing.B) {
-	r, root, base := runner(b), emptyRoot(b), scratch(b)
+	r, root, base := runner(b), emptyRoot(b), memory(b)
 	spec := sandbox.Spec{Root: []string{root}, Argv: []string{"/bin/true"}}
 	runEmpty(b, r, spec, base, -1)
 	var mu sync.Mutex

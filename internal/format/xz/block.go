@@ -93,7 +93,9 @@ func (d *blockDecoder) parseHeader(head []byte, data, maxDict int64) error {
 			return errCorrupt
 		}
 		p := make([]byte, props)
-		r.Read(p)
+		if _, err := io.ReadFull(r, p); err != nil {
+			return errCorrupt
+		}
 		if i < count-1 {
 			continue
 		}

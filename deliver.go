@@ -1,6 +1,7 @@
 package labstar
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func (r *Report) lay(ctx context.Context, d *Delivered, size *sizes, copies bool
 		}
 	} else {
 		d.Size = TreeSize{Files: 1, Bytes: d.Digest.Size}
-		from, err = r.owner.store.BlobPath(ctx, d.Digest, false)
+		from, err = r.filePath(ctx, d.Digest)
 	}
 	if err != nil {
 		return err
@@ -101,6 +102,30 @@ func (r *Report) lay(ctx context.Context, d *Delivered, size *sizes, copies bool
 		return errors.Join(fmt.Errorf("copying %s: %w", d.Path, err), os.RemoveAll(tmp))
 	}
 	return replace(tmp, d.Path)
+}
+
+// filePath returns where the store holds a file, with its run bit set if it is a
+// program or a script: a file of its own has no mode.
+func (r *Report) filePath(ctx context.Context, d action.Digest) (string, error) {
+	b, err := r.owner.store.OpenBlob(ctx, d)
+	if err != nil {
+		return "", err
+	}
+	head := make([]byte, 4)
+	n, err := b.ReadAt(head, 0)
+	if err := errors.Join(ignoreEOF(err), b.Close()); err != nil {
+		return "", err
+	}
+	head = head[:n]
+	exec := bytes.HasPrefix(head, []byte("#!")) || bytes.Equal(head, []byte("\x7fELF"))
+	return r.owner.store.BlobPath(ctx, d, exec)
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 func (r *Report) link(d Delivered, from string) error {

@@ -66,6 +66,7 @@ type Store struct {
 	listed    time.Time // when packs/ was last read
 	packsTime time.Time // its mtime then
 
+	swept chan struct{} // closed when what others left in tmp/ is gone; nil if nothing was
 	w     writer
 	tmp   tmpDir
 	trees sync.Map // root hash -> path of a tree that TreePath showed
@@ -115,7 +116,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, s.explain("opening", err)
 	}
 	if !s.readOnly {
-		s.sweepTmp()
+		s.startSweep()
 	}
 	return s, nil
 }
@@ -205,6 +206,7 @@ func (s *Store) Close() error {
 		s.compact()
 	}
 	s.tmp.close()
+	s.waitSweep()
 	for _, p := range *s.packs.Load() {
 		p.close()
 	}

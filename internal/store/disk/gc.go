@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,9 @@ type collector struct {
 }
 
 func (g *collector) run() error {
+	if err := g.dropHeadless(); err != nil {
+		return err
+	}
 	roots, err := g.s.Roots(true)
 	if err != nil {
 		return err
@@ -179,6 +183,23 @@ func (g *collector) removeFiles() error {
 		g.report.DroppedBlobs++
 	}
 	return g.removeOther()
+}
+
+// dropHeadless removes packs that lost their header in a crash of the machine:
+// nothing in them counts, and nobody can be writing them.
+func (g *collector) dropHeadless() error {
+	names, _, _, err := packNames(g.s.path("packs"))
+	if err != nil {
+		return err
+	}
+	loaded := *g.s.packs.Load()
+	for _, name := range names {
+		if !slices.ContainsFunc(loaded, func(p *pack) bool { return p.name == name }) {
+			removePack(g.s.path("packs", name+packSuffix))
+			g.report.OtherFiles++
+		}
+	}
+	return nil
 }
 
 // removeOther removes locks, which nobody holds now, and old logs.

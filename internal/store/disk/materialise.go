@@ -62,7 +62,7 @@ func (s *Store) materialise(ctx context.Context, root action.Digest) error {
 		return err
 	}
 	t.mu.Lock()
-	err = t.lay(t.root, root)
+	err = t.lay(t.root, root, 0)
 	t.mu.Unlock()
 	if err == nil {
 		err = t.finish()
@@ -79,8 +79,8 @@ func (s *Store) materialise(ctx context.Context, root action.Digest) error {
 }
 
 // lay makes the entries of the stored directory digest in d. mu is held, which
-// no worker needs.
-func (t *treeFolder) lay(d *treeDir, digest action.Digest) error {
+// no worker needs; length is that of the path of d.
+func (t *treeFolder) lay(d *treeDir, digest action.Digest, length int) error {
 	dir, err := t.s.Directory(t.ctx, digest)
 	if err != nil {
 		return err
@@ -90,11 +90,14 @@ func (t *treeFolder) lay(d *treeDir, digest action.Digest) error {
 	}
 	for i := range dir.Nodes {
 		n := &dir.Nodes[i]
+		if length+len(n.Name) > maxPath {
+			return fmt.Errorf("path of %d bytes, want at most %d: …/%s", length+len(n.Name), maxPath, n.Name)
+		}
 		switch n.Kind {
 		case action.Dir:
 			sub, err := t.mkdir(d, n.Name)
 			if err == nil {
-				err = t.lay(sub.dir, n.Digest)
+				err = t.lay(sub.dir, n.Digest, length+len(n.Name)+1)
 			}
 			if err != nil {
 				return err

@@ -296,6 +296,7 @@ func TestTmpIsSwept(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(dead, "1", "closed", "f"), nil, 0o000))
 	check(t, os.Chmod(filepath.Join(dead, "1", "closed"), 0o000))
 	b := open(t, dir)
+	<-b.swept
 	if exists(dead) {
 		t.Error("the folder of a process that is gone is still there")
 	}
@@ -306,5 +307,40 @@ func TestTmpIsSwept(t *testing.T) {
 	check(t, a.Close())
 	if list := must[[]os.DirEntry](t)(os.ReadDir(filepath.Join(dir, "tmp"))); len(list) != 0 {
 		t.Errorf("left in tmp: %v", list)
+	}
+}
+
+// TestHeadless: a pack whose header a crash of the machine took is passed over,
+// and gc removes it.
+func TestHeadless(t *testing.T) {
+	dir := t.TempDir()
+	check(t, open(t, dir).Close())
+	path := filepath.Join(dir, "packs", "1-a"+packSuffix)
+	check(t, os.WriteFile(path, make([]byte, 4096), 0o644))
+	s := open(t, dir)
+	defer s.Close()
+	publish(t, s, 1)
+	wantClean(t, s)
+	must[*Report](t)(s.GC(ctx, Policy{MaxBytes: 1 << 30}))
+	wantResult(t, s, 1, true)
+	if exists(path) {
+		t.Error("a pack with no header is still there")
+	}
+}
+
+// TestDeepTree: directories can be composed deeper than any path may be.
+func TestDeepTree(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	d := must[action.Digest](t)(s.PutDirectory(ctx, &action.Directory{Attr: action.Attr{Mode: 0o755}}))
+	for range 3000 {
+		d = must[action.Digest](t)(s.PutDirectory(ctx, &action.Directory{Attr: action.Attr{Mode: 0o755},
+			Nodes: []action.Node{{Name: "deep", Kind: action.Dir, Digest: d}}}))
+	}
+	if _, err := s.TreePath(ctx, d); err == nil || !strings.Contains(err.Error(), "want at most") {
+		t.Errorf("got error %v, want that the path is too long", err)
+	}
+	if v := must[*VerifyReport](t)(s.Verify(ctx, false, nil)); len(v.Problems) > 0 {
+		t.Errorf("got %v", v.Problems)
 	}
 }

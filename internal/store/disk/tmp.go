@@ -65,6 +65,34 @@ func (t *tmpDir) close() {
 	t.path = ""
 }
 
+// sweepWait is how long opening and closing a store wait for what others have
+// left to be removed. A large tree takes longer: it goes by and by.
+const sweepWait = 50 * time.Millisecond
+
+// startSweep begins to sweep tmp/ if there is anything in it.
+func (s *Store) startSweep() {
+	list, err := os.ReadDir(s.path("tmp"))
+	if err != nil || len(list) == 0 {
+		return
+	}
+	s.swept = make(chan struct{})
+	go func() {
+		defer close(s.swept)
+		s.sweepTmp()
+	}()
+	s.waitSweep()
+}
+
+func (s *Store) waitSweep() {
+	if s.swept == nil {
+		return
+	}
+	select {
+	case <-s.swept:
+	case <-time.After(sweepWait):
+	}
+}
+
 // sweepTmp removes what processes that are gone have left in tmp/.
 func (s *Store) sweepTmp() {
 	list, err := os.ReadDir(s.path("tmp"))
@@ -73,9 +101,6 @@ func (s *Store) sweepTmp() {
 	}
 	for _, de := range list {
 		dir := s.path("tmp", de.Name())
-		if dir == s.tmp.path {
-			continue
-		}
 		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			if !de.IsDir() || errors.Is(err, fs.ErrPermission) {

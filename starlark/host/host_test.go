@@ -43,8 +43,7 @@ var compile = schema.New("compile", "compile makes a tree of a source.", func(c 
 				c.ArgErrorf("mode", "not with that"))
 		}
 		if p == "panic" {
-			var m map[string]int
-			m["x"] = 1
+			panic("a mistake in the builtin")
 		}
 	}
 	act, err := c.Action(action.Spec{

@@ -46,6 +46,9 @@ type Options struct {
 	// ReadOnly opens the store for reading alone. A store that this user can't
 	// write to is opened so by itself.
 	ReadOnly bool
+	// Waiting, if not nil, is called when another process makes this one wait:
+	// Open for a gc or repair to end, those for every other labstar to end.
+	Waiting func()
 
 	// For tests: boot is used instead of the machine's, and step is called
 	// between any two changes to the folder, so that each can be the last one.
@@ -60,6 +63,7 @@ type Store struct {
 	boot     bootID
 	lock     *os.File // shared while the store is open
 	onStep   func()   // see Options.step
+	onWait   func()   // see Options.Waiting
 
 	packs     atomic.Pointer[[]*pack] // newest first
 	refreshMu sync.Mutex
@@ -94,7 +98,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dir: dir, readOnly: o.ReadOnly, onStep: o.step}
+	s := &Store{dir: dir, readOnly: o.ReadOnly, onStep: o.step, onWait: o.Waiting}
 	s.packs.Store(new([]*pack))
 	if o.boot != nil {
 		s.boot = *o.boot
@@ -186,12 +190,23 @@ func (s *Store) lockShared() error {
 	if err != nil {
 		return err
 	}
-	if _, err := flock(f, false, true); err != nil {
+	ok, err := flock(f, false, false)
+	if err == nil && !ok {
+		s.waits()
+		_, err = flock(f, false, true)
+	}
+	if err != nil {
 		f.Close()
 		return err
 	}
 	s.lock = f
 	return nil
+}
+
+func (s *Store) waits() {
+	if s.onWait != nil {
+		s.onWait()
+	}
 }
 
 // Close seals what this process wrote and gives everything back. It does not

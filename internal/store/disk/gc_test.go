@@ -145,13 +145,18 @@ func TestGCKeepsByUse(t *testing.T) {
 
 func TestGCWaits(t *testing.T) {
 	dir := t.TempDir()
-	s, other := open(t, dir), open(t, dir)
+	waited := 0
+	s := must[*Store](t)(Open(dir, Options{Waiting: func() { waited++ }}))
+	other := open(t, dir)
 	defer s.Close()
 	publish(t, other, 1)
 	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()
 	if _, err := s.GC(short, Policy{}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "another labstar") {
 		t.Errorf("got error %v, want that another has the store open", err)
+	}
+	if waited != 1 {
+		t.Errorf("told %d times to wait, want once", waited)
 	}
 	wantResult(t, other, 1, true)
 	wantResult(t, s, 1, true)

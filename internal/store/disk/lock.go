@@ -78,10 +78,13 @@ var errBusy = errors.New("another labstar has the store open")
 // exclusive turns the shared lock into an exclusive one, waiting for other
 // processes until ctx ends. back turns it into a shared one again.
 func (s *Store) exclusive(ctx context.Context) (back func(), err error) {
-	for {
+	for first := true; ; first = false {
 		ok, err := flock(s.lock, true, false)
 		if err != nil {
 			return nil, err
+		}
+		if !ok && first {
+			s.waits()
 		}
 		if ok {
 			return func() { _, _ = flock(s.lock, false, true) }, nil

@@ -272,32 +272,33 @@ func TestCrashLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.run("crash.star", "tools") // the packages are there
-	start := time.Now()
 	want := l.run("crash.star").digests()
-	whole := time.Since(start)
 
+	// Kills at moments spread over a run, however long one takes here.
 	const kills = 100
-	killed := 0
-	for i := range kills {
+	killed, runs, window := 0, 0, time.Second
+	for ; killed < kills && runs < 10*kills; runs++ {
 		// A changed line makes every step run again.
-		script := strings.Replace(crashLab, "line %d", fmt.Sprintf("line %%d of %d", rand.Int64()), 1)
-		if err := os.WriteFile(filepath.Join(l.dir, "crash.star"), []byte(script), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		l.writeScript("crash.star", strings.Replace(crashLab, "line %d", fmt.Sprintf("line %%d of %d", rand.Int64()), 1))
 		cmd := l.command("run", "--quiet", "crash.star")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(rand.Int64N(int64(whole))))
+		time.Sleep(time.Duration(rand.Int64N(int64(window))))
 		_ = cmd.Process.Kill()
-		if err := cmd.Wait(); err != nil {
-			killed++
+		if err := cmd.Wait(); err == nil {
+			window = max(window*9/10, 20*time.Millisecond) // it was through already
+			continue
 		}
-		if i%20 == 19 {
+		window = window * 21 / 20
+		if killed++; killed%25 == 0 {
 			l.output("cache", "verify")
 		}
 	}
-	t.Logf("%d of %d runs were killed before their end", killed, kills)
+	if killed < kills {
+		t.Errorf("only %d of %d runs were killed before their end", killed, runs)
+	}
+	t.Logf("%d of %d runs were killed before their end, the last within %v", killed, runs, window)
 	if err := os.WriteFile(filepath.Join(l.dir, "crash.star"), []byte(crashLab), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ type Policy struct {
 }
 
 // DefaultPolicy gives up on a dead server after about half a minute of pauses.
-var DefaultPolicy = Policy{Rounds: 6, Pause: time.Second, MaxPause: 20 * time.Second, Stall: 30 * time.Second}
+var DefaultPolicy = Policy{Rounds: 5, Pause: time.Second, MaxPause: 20 * time.Second, Stall: 30 * time.Second}
 
 const defaultMaxSize = 16 << 30
 

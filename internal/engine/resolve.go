@@ -92,6 +92,8 @@ var fixedEnv = map[string]string{
 	"TERM":              "dumb",
 	"SOURCE_DATE_EPOCH": fmt.Sprint(action.SourceDateEpoch),
 	"MAKEFLAGS":         jobserver.MakeFlags(),
+	// The user inside is root by name but can own files only as itself.
+	"TAR_OPTIONS": "--no-same-owner",
 }
 
 // freeName returns p, or p with a number when it is taken.

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/engine"
@@ -97,4 +102,30 @@ func TestCommandsAreDescribed(t *testing.T) {
 		}
 		seen[c.name] = true
 	}
+}
+
+// Whatever stands on the command line, it is either understood or a usageError.
+func FuzzFlags(f *testing.F) {
+	f.Add(0, "--jobs=3\x00-k\x00page")
+	f.Add(5, "--update\x00gcc\x00--")
+	f.Add(8, "gc\x00--max-size\x001GB")
+	f.Add(1, "-j\x00\x00---x\x00--=")
+	f.Fuzz(func(t *testing.T, n int, line string) {
+		list := commands()
+		c := list[(n%len(list)+len(list))%len(list)]
+		fs := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+		fs.SetOutput(io.Discard)
+		fs.Usage = func() {}
+		a := &app{}
+		c.setup(a, fs)
+		a.commonFlags(fs)
+		err := fs.Parse(strings.Split(line, "\x00"))
+		if err == nil {
+			return
+		}
+		var usage *usageError
+		if err := flagError(c.name, fs, err); !errors.As(err, &usage) || usage.msg == "" {
+			t.Errorf("%s %q: got %v, want a usageError", c.name, line, err)
+		}
+	})
 }

@@ -111,10 +111,6 @@ func (c *treeRecords) records(root action.Digest) []record {
 		return cmp.Or(a.digest.Compare(b.digest), cmp.Compare(a.path, b.path))
 	})
 	recs := make([]record, 0, len(c.files)+len(c.dirs)+1)
-	type content struct {
-		digest action.Digest
-		exec   bool
-	}
 	var last [2]action.Digest
 	for _, f := range c.files {
 		typ, i := recFile, 0

@@ -304,6 +304,9 @@ func oneInode(t *testing.T, s store.Store) {
 	for _, extra := range []string{"1", "2"} {
 		seen := map[uint64]string{}
 		check(t, filepath.WalkDir(build(extra), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
 			st, err := d.Info()
 			if err != nil {
 				return err

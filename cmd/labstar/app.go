@@ -26,6 +26,7 @@ type app struct {
 	color     string
 	cache     string
 	json      bool
+	quiet     bool   // nothing but errors
 	file      string // the script, once it is known
 	targets   []labstar.Target
 	events    *jsonSink
@@ -54,6 +55,10 @@ func (a *app) cacheFlag(fs *pflag.FlagSet) {
 
 func (a *app) jsonFlag(fs *pflag.FlagSet) {
 	fs.BoolVar(&a.json, "json", false, "print one JSON object a line on standard output, for programs")
+}
+
+func (a *app) quietFlag(fs *pflag.FlagSet) {
+	fs.BoolVarP(&a.quiet, "quiet", "q", false, "print nothing but errors")
 }
 
 // start applies the common flags.

@@ -27,7 +27,7 @@ labstar lock --update               # all
 labstar lock --update gcc-14 make   # these`,
 		setup: func(a *app, fs *pflag.FlagSet) runner {
 			update := fs.Bool("update", false, "choose anew: all entries, or those named")
-			quiet := fs.BoolP("quiet", "q", false, "print nothing but errors")
+			a.quietFlag(fs)
 			a.jsonFlag(fs)
 			a.cacheFlag(fs)
 			return func(ctx context.Context, args []string) error {
@@ -38,13 +38,13 @@ labstar lock --update gcc-14 make   # these`,
 				if len(names) > 0 && !*update {
 					return usagef("lock", "got %q, want a script; to choose an entry anew: labstar lock --update %s", names[0], strings.Join(names, " "))
 				}
-				return a.lock(ctx, file, names, *update, *quiet)
+				return a.lock(ctx, file, names, *update)
 			}
 		},
 	}
 }
 
-func (a *app) lock(ctx context.Context, file string, names []string, update, quiet bool) (err error) {
+func (a *app) lock(ctx context.Context, file string, names []string, update bool) (err error) {
 	ls, lab, err := a.load(ctx, file)
 	if err != nil {
 		return err
@@ -52,14 +52,14 @@ func (a *app) lock(ctx context.Context, file string, names []string, update, qui
 	defer func() { err = errors.Join(err, ls.Close()) }()
 	var changes []labstar.LockChange
 	if len(lab.Wants) > 0 || update {
-		if changes, err = a.resolve(ctx, ls, lab, names, update && len(names) == 0, quiet); err != nil {
+		if changes, err = a.resolve(ctx, ls, lab, names, update && len(names) == 0); err != nil {
 			return err
 		}
 	}
-	if err := a.tellLock(changes, quiet); err != nil {
+	if err := a.tellLock(changes); err != nil {
 		return err
 	}
-	if len(changes) == 0 && !quiet && !a.json {
+	if len(changes) == 0 && !a.quiet && !a.json {
 		a.say("%s has all that %s uses", labstar.LockFile, file)
 	}
 	if a.json {
@@ -78,7 +78,7 @@ type lockEvent struct {
 }
 
 // tellLock tells what changed in lab.lock.
-func (a *app) tellLock(changes []labstar.LockChange, quiet bool) error {
+func (a *app) tellLock(changes []labstar.LockChange) error {
 	if a.json {
 		for _, c := range changes {
 			if err := a.events.write(lockEvent{"lock", c.Kind, c.Name, c.Old, c.New}); err != nil {
@@ -87,7 +87,7 @@ func (a *app) tellLock(changes []labstar.LockChange, quiet bool) error {
 		}
 		return nil
 	}
-	if quiet || len(changes) == 0 {
+	if a.quiet || len(changes) == 0 {
 		return nil
 	}
 	added := slices.IndexFunc(changes, func(c labstar.LockChange) bool { return c.Old != "" }) < 0

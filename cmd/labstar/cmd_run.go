@@ -43,7 +43,7 @@ labstar run --debug lab.star busybox     # a shell where it failed`,
 			fs.BoolVarP(&o.keepGoing, "keep-going", "k", false, "after a failure, build what does not depend on it")
 			fs.BoolVar(&o.locked, "locked", false, "fail if lab.lock lacks something, instead of adding it")
 			fs.BoolVar(&o.debug, "debug", false, "open a shell in the sandbox of a command that fails")
-			fs.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors")
+			a.quietFlag(fs)
 			fs.StringVar(&o.trace, "trace", "", "write a trace for https://ui.perfetto.dev to this `file`")
 			a.jsonFlag(fs)
 			a.cacheFlag(fs)
@@ -62,7 +62,6 @@ type runOptions struct {
 	keepGoing bool
 	locked    bool
 	debug     bool
-	quiet     bool
 
 	tracer   *trace.Trace
 	sink     sink
@@ -123,7 +122,7 @@ func (o *runOptions) check() error {
 	if o.jobs < 1 {
 		return usagef("run", "--jobs: got %d, want at least 1", o.jobs)
 	}
-	if o.debug && (o.quiet || o.app.json) {
+	if o.debug && (o.app.quiet || o.app.json) {
 		return usagef("run", "--debug opens a shell: it does not go with --quiet or --json")
 	}
 	if o.debug && !term.Of(os.Stdin, "never").Live {
@@ -159,10 +158,10 @@ func (o *runOptions) newSink() sink {
 	switch {
 	case a.json:
 		s = append(s, a.events)
-	case a.term.Live && !o.quiet && !o.debug:
+	case a.term.Live && !o.app.quiet && !o.debug:
 		s = append(s, newLiveSink(a))
 	default:
-		s = append(s, newPlainSink(a, o.quiet))
+		s = append(s, newPlainSink(a, o.app.quiet))
 	}
 	return s
 }
@@ -186,16 +185,16 @@ func (o *runOptions) fillLock(ctx context.Context, ls *labstar.Labstar, lab *lab
 	if o.locked {
 		return nil, explainWants(lab)
 	}
-	if !o.quiet && !o.app.json {
+	if !o.app.quiet && !o.app.json {
 		o.app.say("%s lacks %s: asking for them", labstar.LockFile, plural(len(lab.Wants), "entry", "entries"))
 	}
 	began := time.Now()
-	changes, err := o.app.resolve(ctx, ls, lab, nil, false, o.quiet)
+	changes, err := o.app.resolve(ctx, ls, lab, nil, false)
 	o.phase("lock", began)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.app.tellLock(changes, o.quiet); err != nil {
+	if err := o.app.tellLock(changes); err != nil {
 		return nil, err
 	}
 	began = time.Now()
@@ -227,7 +226,7 @@ func (o *runOptions) deliver(ctx context.Context, lab *labstar.Lab, report *labs
 		}
 		return nil
 	}
-	if o.quiet {
+	if o.app.quiet {
 		return nil
 	}
 	return o.app.buffered(func(w io.Writer) error { return printDelivered(w, o.out, list) })
@@ -248,7 +247,7 @@ func (o *runOptions) summarise(lab *labstar.Lab, r *labstar.Report) error {
 			ev.Exit = 1
 		}
 		return errors.Join(a.events.write(ev), err)
-	case o.quiet:
+	case o.app.quiet:
 		return err
 	}
 	line := fmt.Sprintf("%d ran, %d cached, %d failed", r.Ran, r.Cached, r.Failed)

@@ -20,6 +20,7 @@ import (
 type failure struct {
 	action  *action.Action // nil if the error is not of one
 	message string
+	cause   error
 	exit    int
 	log     string
 	tail    []string
@@ -28,9 +29,9 @@ type failure struct {
 func newFailure(err error) failure {
 	var b *labstar.BuildError
 	if !errors.As(err, &b) {
-		return failure{message: err.Error()}
+		return failure{message: err.Error(), cause: err}
 	}
-	return failure{action: b.Action, message: b.Err.Error(), exit: b.ExitCode, log: b.LogPath, tail: b.LogTail}
+	return failure{action: b.Action, message: b.Err.Error(), cause: b.Err, exit: b.ExitCode, log: b.LogPath, tail: b.LogTail}
 }
 
 // reportFailure tells what failed: the action, the line of the script, the last
@@ -76,7 +77,7 @@ func (a *app) headline(f failure) string {
 	if len(site) == 0 {
 		return a.term.Red(cleanLines(msg)) + "\n"
 	}
-	e := host.Error{File: site[0].File, Line: site[0].Line, Col: site[0].Col, Msg: msg, Stack: site[1:]}
+	e := host.Error{File: site[0].File, Line: site[0].Line, Col: site[0].Col, Msg: msg, Hint: hintFor(f.cause), Stack: site[1:]}
 	e.Source, _ = a.sourceLine(site[0])
 	e.EndCol = e.Col + identLen(e.Source, e.Col)
 	var b strings.Builder

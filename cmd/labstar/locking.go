@@ -32,8 +32,8 @@ func (t *transfers) tell(what string, done, total int64) {
 }
 
 // resolve is Labstar.Lock with its downloads on the screen.
-func (a *app) resolve(ctx context.Context, ls *labstar.Labstar, lab *labstar.Lab, update []string, all, quiet bool) ([]labstar.LockChange, error) {
-	if a.term.Live && !quiet && !a.json {
+func (a *app) resolve(ctx context.Context, ls *labstar.Labstar, lab *labstar.Lab, update []string, all bool) ([]labstar.LockChange, error) {
+	if a.term.Live && !a.quiet && !a.json {
 		p, mine := a.shareProgress()
 		if mine {
 			defer a.restore()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/labstar/labstar"
+	"github.com/labstar/labstar/internal/download"
 	"github.com/labstar/labstar/internal/lock"
 	"github.com/labstar/labstar/starlark/host"
 )
@@ -41,36 +42,73 @@ func (a *app) report(err error) {
 		script.Render(a.err, a.term.Color)
 		return
 	}
+	if list := a.requestErrors(err); len(list) > 0 {
+		list.Render(a.err, a.term.Color)
+		return
+	}
 	fmt.Fprintf(a.err, "%s %s\n", a.term.Red("error:"), cleanLines(err.Error()))
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintf(a.err, "  %s %s\n", a.term.Cyan("hint:"), hint)
+	}
 }
 
 func (a *app) reportJSON(err error) {
-	for _, ev := range errorEvents(err) {
+	for _, ev := range a.errorEvents(err) {
 		_ = a.events.write(ev) // standard output is gone: nobody to tell
 	}
 	_ = a.events.write(summaryEvent{Event: "summary", Command: a.command, Seconds: a.seconds(), Exit: 1}) // as above
 }
 
 // errorEvents takes an error apart.
-func errorEvents(err error) []errorEvent {
+func (a *app) errorEvents(err error) []errorEvent {
 	var script host.Errors
+	if !errors.As(err, &script) {
+		if script = a.requestErrors(err); len(script) == 0 {
+			return []errorEvent{{Event: "error", Message: err.Error(), Hint: hintFor(err)}}
+		}
+	}
+	var list []errorEvent
+	for _, e := range script {
+		list = append(list, scriptError(e))
+	}
+	return list
+}
+
+// requestErrors are those of what could not be pinned, as errors at the lines of
+// the script that ask for it; nil if err is anything else.
+func (a *app) requestErrors(err error) host.Errors {
 	var request *lock.RequestError
-	switch {
-	case errors.As(err, &script):
-		var list []errorEvent
-		for _, e := range script {
-			list = append(list, scriptError(e))
+	switch joined, several := err.(interface{ Unwrap() []error }); {
+	case several:
+		var list host.Errors
+		for _, one := range joined.Unwrap() {
+			found := a.requestErrors(one)
+			if len(found) == 0 {
+				return nil // something else failed too: tell all of it plainly
+			}
+			list = append(list, found...)
 		}
 		return list
-	case errors.As(err, &request):
-		ev := errorEvent{Event: "error", Message: request.Err.Error(), Hint: request.Hint}
-		if len(request.Request.Site) > 0 {
-			f := request.Request.Site[0]
-			ev.File, ev.Line, ev.Col = f.File, f.Line, f.Col
-		}
-		return []errorEvent{ev}
+	case !errors.As(err, &request) || len(request.Request.Site) == 0:
+		return nil
 	}
-	return []errorEvent{{Event: "error", Message: err.Error()}}
+	f := request.Request.Site[0]
+	e := &host.Error{File: f.File, Line: f.Line, Col: f.Col, Msg: request.Err.Error(), Hint: request.Hint, Stack: request.Request.Site[1:]}
+	if e.Hint == "" {
+		e.Hint = hintFor(request.Err)
+	}
+	e.Source, _ = a.sourceLine(f)
+	e.EndCol = e.Col + identLen(e.Source, e.Col)
+	return host.Errors{e}
+}
+
+// hintFor says what to do about errors whose remedy is this machine's.
+func hintFor(err error) string {
+	var fetch *download.Error
+	if errors.As(err, &fetch) && !fetch.NotFound() {
+		return "check the connection and the proxy (HTTPS_PROXY); `labstar doctor` tries the mirror"
+	}
+	return ""
 }
 
 func scriptError(e *host.Error) errorEvent {

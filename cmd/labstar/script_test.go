@@ -41,7 +41,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("STALL", stall.server.URL)
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("LABSTAR_CACHE", filepath.Join(env.WorkDir, "cache"))
-			env.Setenv("LABSTAR_DEBIAN_MIRROR", stall.server.URL)
+			env.Setenv("LABSTAR_DEBIAN_MIRROR", stall.server.URL+"/empty")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -94,7 +94,8 @@ func scrub(ts *testscript.TestScript, neg bool, args []string) {
 
 type stallKey struct{}
 
-// stall is a server that begins every answer and never ends it.
+// stall is a server that begins every answer and never ends it, but below /empty,
+// where there is nothing.
 type stall struct {
 	server *httptest.Server
 	asked  chan struct{}
@@ -103,6 +104,10 @@ type stall struct {
 func newStall() *stall {
 	s := &stall{asked: make(chan struct{}, 100)}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/empty/") {
+			http.NotFound(w, r)
+			return
+		}
 		w.Header().Set("Content-Length", "1000000")
 		_, _ = w.Write(make([]byte, 1000))
 		w.(http.Flusher).Flush()
@@ -122,7 +127,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.CommandContext(ctx, find(ts, args[1]), args[2:]...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"), "HOME="+ts.Getenv("HOME"),
-		"LABSTAR_CACHE="+ts.Getenv("LABSTAR_CACHE"), "LABSTAR_DEBIAN_MIRROR="+ts.Getenv("STALL"), "STALL="+ts.Getenv("STALL"))
+		"LABSTAR_CACHE="+ts.Getenv("LABSTAR_CACHE"), "LABSTAR_DEBIAN_MIRROR="+ts.Getenv("LABSTAR_DEBIAN_MIRROR"), "STALL="+ts.Getenv("STALL"))
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	ts.Check(cmd.Start())

@@ -88,7 +88,9 @@ func (a *app) scriptPrints(msg string) {
 		_ = a.events.write(printEvent{Event: "print", Text: msg}) // the next event reports it
 		return
 	}
-	a.say("%s", msg)
+	if !a.quiet {
+		a.say("%s", msg)
+	}
 }
 
 // load opens the script file and evaluates it.

@@ -77,7 +77,8 @@ type BlobWriter interface {
 // the same path (a directory only updates the attributes of a directory).
 // Paths are slash-separated; CleanPath is applied to each. A path that goes
 // through a symlink or a file of the tree itself is an error: nothing is ever
-// written outside. Nothing is visible before Commit.
+// written outside. An Attr with mode 0 means the default mode of the kind.
+// Nothing is visible before Commit.
 type TreeWriter interface {
 	Mkdir(path string, a Attr) error
 	// File takes the content from r until EOF.

@@ -24,10 +24,10 @@ var kindNames = [...]string{"", "file", "directory", "symlink", "character devic
 
 func (k Kind) String() string { return kindNames[k] }
 
-// Attr is what a node carries besides its content. The zero value is what most
-// nodes have: owned by root, with the default mode of their kind.
+// Attr is what a node carries besides its content. Most nodes are owned by root
+// and have the default mode of their kind, which the encoding leaves out.
 type Attr struct {
-	Mode     uint32 // permission, set-id and sticky bits (07777), see DefaultMode
+	Mode     uint32 // permission, set-id and sticky bits (07777); see ModeFile and the others
 	UID, GID uint32
 	Xattrs   []Xattr // sorted by name
 }

@@ -89,7 +89,9 @@ func (o *cacheOptions) withStore(f func(*disk.Store) error) error {
 	if err != nil {
 		return err
 	}
-	s, err := disk.Open(dir, disk.Options{})
+	s, err := disk.Open(dir, disk.Options{Waiting: func() {
+		o.app.say("waiting for another labstar to end with this store")
+	}})
 	if err != nil {
 		return err
 	}

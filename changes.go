@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 
+	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/engine"
 	"github.com/labstar/labstar/internal/history"
 	"github.com/labstar/labstar/internal/store"
@@ -56,7 +57,10 @@ func (l *Labstar) remember(lab *Lab, picked []Target, rep *engine.Report) error 
 			return err
 		}
 	}
-	b, err := history.Capture(named(lab.Targets), rep.RanActions).Encode()
+	b, err := history.Capture(named(lab.Targets), history.Run{
+		Ran:    func(d action.Digest) bool { return rep.RanActions[d] != nil },
+		Result: rep.Result,
+	}).Encode()
 	if err != nil {
 		return err
 	}
@@ -85,7 +89,7 @@ func (l *Labstar) Changes(ctx context.Context, lab *Lab, targets ...string) ([]T
 	if err != nil || last == nil {
 		return nil, err
 	}
-	now := history.Capture(named(lab.Targets), nil)
+	now := history.Capture(named(lab.Targets), history.Run{})
 	return l.diff(ctx, last, now, named(picked), liveSources(named(picked))), nil
 }
 

@@ -117,6 +117,10 @@ func (r *Report) Output(a *action.Artifact) (action.OutputDigest, bool) {
 	return res.Output(a.Output().Name)
 }
 
+// Result returns the result of the action with that definition, if the build
+// came to know it.
+func (r *Report) Result(definition action.Digest) *action.Result { return r.outputs[definition] }
+
 // BuildError is an action that failed.
 type BuildError struct {
 	Action   *action.Action

@@ -58,6 +58,9 @@ func (d *differ) compare(o, n *Node, chain []string) {
 	if o.Definition == n.Definition || d.seen[pair] {
 		return
 	}
+	if o.Outputs != "" && o.Outputs == n.Outputs && len(chain) > 1 {
+		return // made anew, and the same came out: nothing above is for its sake
+	}
 	d.seen[pair] = true
 	if last := len(chain) - 1; n.Title != chain[last] {
 		chain = append(slices.Clone(chain), n.Title)

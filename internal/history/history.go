@@ -36,8 +36,11 @@ type Node struct {
 	Source     *Source         `json:"source,omitempty"`
 	Site       []action.Frame  `json:"site,omitempty"`
 	Inputs     []Edge          `json:"inputs,omitempty"`
-	Ran        bool            `json:"ran,omitempty"` // in the run that is remembered
-	Millis     int64           `json:"millis,omitempty"`
+	// Outputs is a hash of what the action left, "" if the run did not come to
+	// know it (it was below something that was found).
+	Outputs string `json:"outputs,omitempty"`
+	Ran     bool   `json:"ran,omitempty"` // in the run that is remembered
+	Millis  int64  `json:"millis,omitempty"`
 }
 
 // Source is a local file or tree.
@@ -59,10 +62,16 @@ type Named struct {
 	Artifact *action.Artifact
 }
 
-// Capture makes the record of a graph. ran tells of the actions that ran how
-// long they took, by definition.
-func Capture(targets []Named, ran map[action.Digest]*action.Result) *Graph {
-	c := capture{graph: &Graph{}, index: map[action.Digest]int{}, ran: ran}
+// Run is what a build came to know, by the definitions of actions. Nil functions
+// know nothing.
+type Run struct {
+	Ran    func(definition action.Digest) bool
+	Result func(definition action.Digest) *action.Result
+}
+
+// Capture makes the record of a graph.
+func Capture(targets []Named, run Run) *Graph {
+	c := capture{graph: &Graph{}, index: map[action.Digest]int{}, run: run}
 	for _, t := range targets {
 		c.graph.Targets = append(c.graph.Targets, Target{Name: t.Name, Node: c.node(t.Artifact.Action)})
 	}
@@ -72,7 +81,7 @@ func Capture(targets []Named, ran map[action.Digest]*action.Result) *Graph {
 type capture struct {
 	graph *Graph
 	index map[action.Digest]int
-	ran   map[action.Digest]*action.Result
+	run   Run
 }
 
 func (c *capture) node(a *action.Action) int {
@@ -97,13 +106,24 @@ func (c *capture) node(a *action.Action) int {
 	for i, r := range a.Refs {
 		n.Inputs = append(n.Inputs, Edge{Name: fmt.Sprintf("reference %d", i+1), Node: c.node(r.Artifact.Action)})
 	}
-	if res := c.ran[def]; res != nil {
-		n.Ran, n.Millis = true, res.Millis
+	if c.run.Ran != nil {
+		n.Ran = c.run.Ran(def)
+	}
+	if c.run.Result != nil {
+		if res := c.run.Result(def); res != nil {
+			n.Millis, n.Outputs = res.Millis, hashOutputs(res)
+		}
 	}
 	i := len(c.graph.Nodes)
 	c.graph.Nodes = append(c.graph.Nodes, n)
 	c.index[def] = i
 	return i
+}
+
+// hashOutputs hashes what the outputs are, and not how long they took.
+func hashOutputs(r *action.Result) string {
+	bare := action.Result{Outputs: r.Outputs}
+	return action.Of(bare.Encode()).Hex()
 }
 
 // Encode writes the record.

@@ -30,6 +30,7 @@ type lab struct {
 	version int
 	extra   bool
 	line    int
+	run     Run
 }
 
 func (l lab) capture(t *testing.T) *Graph {
@@ -56,7 +57,7 @@ func (l lab) capture(t *testing.T) *Graph {
 	}
 	image := make(pack, "image", 3, params{Ref: "x" + bin.Token(action.Text)}, inputs...)
 	other := make(pack, "other", 4, params{Ref: "y"})
-	return Capture([]Named{{"image", image}, {"other", other}}, nil)
+	return Capture([]Named{{"image", image}, {"other", other}}, l.run)
 }
 
 // explain writes causes on lines: where: what; what.
@@ -104,6 +105,17 @@ func TestDiff(t *testing.T) {
 		if got := Diff(old, now, "other"); name != "tool" && len(got) > 0 {
 			t.Errorf("%s: the other target differs: %s", name, explain(got))
 		}
+	}
+}
+
+// What was made anew and came out the same is no cause of what is above it.
+func TestCutoff(t *testing.T) {
+	same := Run{Result: func(action.Digest) *action.Result {
+		return &action.Result{Outputs: []action.OutputDigest{{Name: "out", Kind: action.File, Digest: action.Empty}}}
+	}}
+	old, now := lab{file: "a", run: same}.capture(t), lab{file: "b", run: same}.capture(t)
+	if got := Diff(old, now, "image"); len(got) != 0 {
+		t.Errorf("got %s", explain(got))
 	}
 }
 

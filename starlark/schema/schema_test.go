@@ -181,6 +181,10 @@ func TestSuggest(t *testing.T) {
 			t.Errorf("Suggest(%q) = %q, want %q", got, s, want)
 		}
 	}
+	// Of two as near, the one that starts the same; what is further is no tie.
+	if s := schema.Suggest("HTPD", []string{"FTPD", "HALT", "HTTPD", "HDPARM"}); s != "HTTPD" {
+		t.Errorf("got %q, want HTTPD", s)
+	}
 }
 
 func FuzzSuggest(f *testing.F) {

@@ -17,7 +17,7 @@ func Suggest(got string, candidates []string) string {
 			continue
 		}
 		c := normal(cand)
-		dist := distance(norm, c, bestDist)
+		dist := distance(norm, c, bestDist+1) // so that a tie is told from what is further
 		if len(norm) >= 3 && dist >= bestDist && (strings.HasPrefix(c, norm) || len(c) >= 3 && strings.HasPrefix(norm, c)) {
 			dist = limit // an abbreviation, or a word too many
 		}

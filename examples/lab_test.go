@@ -101,6 +101,12 @@ type summary struct {
 func (l *lab) run(args ...string) summary {
 	l.t.Helper()
 	s, err := l.tryRun(args...)
+	if err != nil && strings.Contains(s.stdout+s.standardError, "labstar lock --update") {
+		// The mirror has gone on since lab.lock was written: do what the error says.
+		l.t.Logf("renewing the lock: %s", s.stdout+s.standardError)
+		l.output("lock", "--update")
+		s, err = l.tryRun(args...)
+	}
 	if err != nil {
 		l.t.Fatalf("labstar run %v: %v\n%s\n%s", args, err, s.stdout, s.standardError)
 	}

@@ -227,12 +227,17 @@ func TestDeterminism(t *testing.T) {
 	a.env = append(a.env, "TZ=UTC", "LANG=C")
 	first := a.run("--jobs", "8", "lab.star")
 	b := newLab(t, "tiny", "")
+	locked, err := os.ReadFile(filepath.Join(a.dir, "lab.lock")) // the same, should it have been renewed
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.writeScript("lab.lock", string(locked))
 	b.env = append(b.env, "TZ=Asia/Tokyo", "LANG=de_BE.UTF-8", "USER=somebody", "LC_ALL=tr_TR.UTF-8", "MAKEFLAGS=-j3",
 		"CFLAGS=-O0", "HOME=/home", "LABSTAR_DEBIAN_MIRROR="+mirror(t, a))
 	cmd := b.bare("run", "--json", "--jobs", "1", "lab.star")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
+	err = cmd.Run()
 	second := parse(stdout.String(), stderr.String())
 	if err != nil {
 		t.Fatalf("on the bare machine: %v\n%s%s", err, second.stdout, second.standardError)

@@ -44,16 +44,10 @@ var greet = schema.New("greet", "greet makes a file that greets somebody.",
 
 func Example() {
 	ctx := context.Background()
-	store, err := os.MkdirTemp("", "labstar-example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(store)
-
 	ls, err := labstar.New(
 		labstar.WithBuiltins(greet),
 		labstar.WithFS(fstest.MapFS{"lab.star": {Data: []byte(`hi = greet("world")`)}}),
-		labstar.WithStoreDir(filepath.Join(store, "cache")),
+		labstar.WithStore(labstar.NewMemoryStore()),
 	)
 	if err != nil {
 		log.Fatal(err)

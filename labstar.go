@@ -28,6 +28,7 @@ import (
 	"github.com/labstar/labstar/internal/sandbox/linux"
 	"github.com/labstar/labstar/internal/store"
 	"github.com/labstar/labstar/internal/store/disk"
+	"github.com/labstar/labstar/internal/store/mem"
 	"github.com/labstar/labstar/starlark/host"
 	"github.com/labstar/labstar/starlark/schema"
 	"github.com/labstar/labstar/stdlib"
@@ -58,6 +59,7 @@ type Labstar struct {
 	once    sync.Once
 	openErr error
 	store   store.Store
+	given   bool // the store is the program's
 	runner  sandbox.Runner
 }
 
@@ -135,6 +137,26 @@ func WithLockProgress(f func(what string, done, total int64)) Option {
 // WithStoreDir sets the store's folder; the default is DefaultStoreDir.
 func WithStoreDir(dir string) Option { return func(l *Labstar) { l.storeDir = dir } }
 
+// Store keeps content and results; see WithStore.
+type Store = store.Store
+
+// StoreLog is the file that takes what an action prints; see Store.LogFile.
+type StoreLog = store.Log
+
+// ErrNotFound is what a Store returns, wrapped, for what it has not got.
+var ErrNotFound = store.ErrNotFound
+
+// NewMemoryStore returns a store in memory, for tests and for programs that build
+// small things. What a command mounts is written to a temporary folder, which goes
+// when the store is closed.
+func NewMemoryStore() Store { return mem.New() }
+
+// WithStore takes a store of the program's own instead of a folder. The program
+// closes it, after the Labstar.
+func WithStore(s Store) Option {
+	return func(l *Labstar) { l.store, l.given = s, true }
+}
+
 // WithJobs sets how many jobs run at once; the default is the number of cores.
 func WithJobs(n int) Option { return func(l *Labstar) { l.jobs = n } }
 
@@ -163,7 +185,7 @@ func New(opts ...Option) (*Labstar, error) {
 		}
 		l.dir = abs
 	}
-	if l.storeDir == "" {
+	if l.storeDir == "" && !l.given {
 		dir, err := DefaultStoreDir()
 		if err != nil {
 			return nil, err
@@ -216,7 +238,7 @@ func (l *Labstar) Close() error {
 	if l.runner != nil {
 		err = l.runner.Close()
 	}
-	if l.store != nil {
+	if l.store != nil && !l.given {
 		err = errors.Join(err, l.store.Close())
 	}
 	return err

@@ -133,7 +133,7 @@ func fileMode(ctx context.Context, content action.Content, d action.Digest) (uin
 	defer r.Close()
 	var head [4]byte
 	n, err := io.ReadFull(r, head[:])
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF { //nolint:errorlint // ReadFull returns them as they are
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) { //nolint:errorlint // ReadFull returns them as they are
 		return 0, err
 	}
 	if s := string(head[:n]); strings.HasPrefix(s, "#!") || s == "\x7fELF" {

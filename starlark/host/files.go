@@ -175,7 +175,7 @@ func (f *files) digest(where place, fi fs.FileInfo) (action.Digest, error) {
 		}
 		n, err := file.Read(*buf)
 		h.Write((*buf)[:n])
-		if err == io.EOF { //nolint:errorlint // Read returns io.EOF itself
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -226,7 +226,7 @@ type checked struct {
 func (c *checked) Read(p []byte) (int, error) {
 	n, err := c.file.Read(p)
 	c.h.Write(p[:n])
-	if err == io.EOF && c.h.Digest() != c.want { //nolint:errorlint // Read returns io.EOF itself
+	if errors.Is(err, io.EOF) && c.h.Digest() != c.want {
 		return n, fmt.Errorf("%s was changed after the script was evaluated: run again", c.name)
 	}
 	return n, err

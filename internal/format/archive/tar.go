@@ -26,7 +26,7 @@ func (u *unpacker) tar() error {
 	defer r.Close()
 	buf := bufio.NewReaderSize(r, 1<<16)
 	first, err := buf.Peek(512)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return tell(err)
 	}
 	if err := checkTar(first, c); err != nil {
@@ -35,7 +35,7 @@ func (u *unpacker) tar() error {
 	t := tar.NewReader(buf)
 	for {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -68,7 +68,7 @@ func tell(err error) error {
 	if errors.Is(err, tar.ErrHeader) {
 		return fmt.Errorf("damaged tar header: %w", err)
 	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("truncated: %w", io.ErrUnexpectedEOF)
 	}
 	return err

@@ -151,9 +151,9 @@ func (e *exact) Read(b []byte) (int, error) {
 	}
 	n, err := e.r.Read(b[:min(int64(len(b)), e.left)])
 	e.left -= int64(n)
-	if err == io.EOF && e.left > 0 {
+	if errors.Is(err, io.EOF) && e.left > 0 {
 		err = fmt.Errorf("truncated: %d bytes are missing: %w", e.left, io.ErrUnexpectedEOF)
-	} else if err == io.EOF {
+	} else if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return n, err

@@ -152,7 +152,7 @@ func (d *blockDecoder) next() ([]byte, error) {
 		}
 	} else {
 		p, err = d.nextOther()
-		if err == io.EOF && d.got != d.b.size {
+		if errors.Is(err, io.EOF) && d.got != d.b.size {
 			err = errors.New("corrupt data: less than the index says")
 		}
 	}
@@ -171,7 +171,7 @@ func (d *blockDecoder) next() ([]byte, error) {
 // nextOther reads from the library, which verifies the check itself.
 func (d *blockDecoder) nextOther() (p []byte, err error) {
 	defer func() {
-		if len(p) > 0 && err == io.EOF {
+		if len(p) > 0 && errors.Is(err, io.EOF) {
 			err = nil // it says so again at the next call
 		}
 	}()

@@ -141,7 +141,7 @@ var errTooLong = errors.New("corrupt data: more than the index says")
 
 // truncated turns the end of the input into an error that says so.
 func truncated(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("truncated: %w", io.ErrUnexpectedEOF)
 	}
 	return err

@@ -1,6 +1,7 @@
 package xz
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -60,7 +61,7 @@ func (f *flight) report(got int, done bool, err error) {
 func (x *Reader) advance() {
 	if x.big != nil {
 		x.cur, x.err = x.big.next()
-		if x.err == io.EOF {
+		if errors.Is(x.err, io.EOF) {
 			x.done = x.big.b.end()
 			x.big, x.err = nil, nil
 		}
@@ -152,7 +153,7 @@ func (x *Reader) decode(f *flight) {
 	d.start(z, f.buf[:0:b.size], true)
 	for {
 		_, err := d.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			f.report(int(d.got), true, nil)
 			return
 		}
@@ -190,7 +191,7 @@ func openBig(x *Reader, i int) (*bigBlock, error) {
 
 func (b *bigBlock) next() ([]byte, error) {
 	p, err := b.blockDecoder.next()
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.x.blockError(b.index, err)
 	}
 	return p, err

@@ -125,7 +125,7 @@ func (x *Reader) Read(p []byte) (int, error) {
 func (x *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		for len(x.cur) == 0 {
-			if x.err == io.EOF {
+			if errors.Is(x.err, io.EOF) {
 				return n, nil
 			}
 			if x.err != nil {

@@ -123,7 +123,7 @@ func writeAll(fd int, b []byte) error {
 func ignoringEINTR(f func() (int, error)) (int, error) {
 	for {
 		n, err := f()
-		if err != syscall.EINTR {
+		if !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}

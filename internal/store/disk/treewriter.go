@@ -160,7 +160,7 @@ func (w *treeWriter) file(path string, a action.Attr, r io.Reader) (action.Diges
 		defer buffers.Put(buf)
 		return w.largeFile(path, a, io.MultiReader(&once{b: *buf}, r))
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		buffers.Put(buf)
 		return action.Digest{}, err
 	}
@@ -249,7 +249,7 @@ func (t *treeFolder) stream(fd int, h *action.Hasher, r io.Reader) error {
 		if werr := writeAll(fd, (*buf)[:n]); werr != nil {
 			return werr
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

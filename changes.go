@@ -1,10 +1,12 @@
 package labstar
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/engine"
@@ -43,16 +45,24 @@ func (l *Labstar) recall(lab *Lab, which string) (*history.Graph, error) {
 	return history.Decode(b)
 }
 
-// remember records a run in which something was built. Targets that this run
-// left out keep their old record.
-func (l *Labstar) remember(lab *Lab, picked []Target, rep *engine.Report) error {
-	if rep.Ran == 0 && rep.Failed == 0 {
-		if have, err := l.recall(lab, "last"); err != nil || have != nil && sameTargets(have, picked) {
-			return err
-		}
+// remember records the graph of a run, keeping the one before it that differed.
+func (l *Labstar) remember(lab *Lab, rep *engine.Report) error {
+	// The note of the targets alone spares reading the whole graph.
+	state := targetState(lab.Targets)
+	have, err := l.store.Note(l.note(lab, "targets"))
+	same := err == nil && bytes.Equal(have, state)
+	if same && rep.Ran == 0 {
+		return nil
 	}
-	old, err := l.store.Note(l.note(lab, "last"))
-	if err == nil {
+	err = l.record(lab, rep, same, state)
+	if rep.Ran == 0 {
+		return nil // with all of it there, a store that can't be written will do
+	}
+	return err
+}
+
+func (l *Labstar) record(lab *Lab, rep *engine.Report, same bool, state []byte) error {
+	if old, err := l.store.Note(l.note(lab, "last")); err == nil && !same {
 		if err := l.store.PutNote(l.note(lab, "before"), old); err != nil {
 			return err
 		}
@@ -64,18 +74,18 @@ func (l *Labstar) remember(lab *Lab, picked []Target, rep *engine.Report) error 
 	if err != nil {
 		return err
 	}
-	return l.store.PutNote(l.note(lab, "last"), b)
+	return errors.Join(l.store.PutNote(l.note(lab, "last"), b), l.store.PutNote(l.note(lab, "targets"), state))
 }
 
-// sameTargets reports whether the record has the targets as they are now.
-func sameTargets(g *history.Graph, targets []Target) bool {
+// targetState is a digest of the targets' names and definitions.
+func targetState(targets []Target) []byte {
+	h := sha256.New()
 	for _, t := range named(targets) {
-		n, ok := g.Find(t.Name)
-		if !ok || n.Definition != t.Artifact.Action.Definition().Hex() {
-			return false
-		}
+		d := t.Artifact.Action.Definition()
+		fmt.Fprintf(h, "%q %d ", t.Name, t.Artifact.Index)
+		h.Write(d.Hash[:])
 	}
-	return true
+	return h.Sum(nil)
 }
 
 // Changes tells why the targets differ from the last run; nil for those that

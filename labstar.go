@@ -285,7 +285,7 @@ func (l *Labstar) Build(ctx context.Context, lab *Lab, targets ...string) (*Repo
 	if rep == nil {
 		return nil, err
 	}
-	return &Report{Report: rep, lab: lab, targets: picked, owner: l}, errors.Join(err, l.remember(lab, picked, rep))
+	return &Report{Report: rep, lab: lab, targets: picked, owner: l}, errors.Join(err, l.remember(lab, rep))
 }
 
 func artifacts(targets []Target) []*action.Artifact {

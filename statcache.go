@@ -1,12 +1,9 @@
 package labstar
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -56,21 +53,34 @@ func readStatCache(st store.Store, dir string) *statCache {
 	if err != nil || len(b) == 0 || b[0] != statVersion {
 		return c
 	}
-	for r := bytes.NewReader(b[1:]); ; {
-		n, err := binary.ReadUvarint(r)
-		if err != nil || n > uint64(r.Len()) || len(c.entries) > maxStatEntries {
+	for b = b[1:]; len(c.entries) < maxStatEntries; {
+		n, w := binary.Uvarint(b)
+		if w <= 0 || n > uint64(len(b)-w) || len(b)-w-int(n) < statEntryLen {
 			return c
 		}
-		path := make([]byte, n)
-		var e statEntry
-		if _, err := io.ReadFull(r, path); err != nil {
-			return c
-		}
-		if err := binary.Read(r, binary.LittleEndian, &e); err != nil {
-			return c
-		}
-		c.entries[string(path)] = e
+		path := string(b[w : w+int(n)])
+		b = b[w+int(n):]
+		c.entries[path] = decodeStat(b[:statEntryLen])
+		b = b[statEntryLen:]
 	}
+	return c
+}
+
+// statEntryLen is the size of a record in bytes.
+const statEntryLen = 4*8 + 32
+
+func decodeStat(b []byte) (e statEntry) {
+	num := func(i int) int64 { return int64(binary.LittleEndian.Uint64(b[8*i:])) }
+	e.Size, e.Mtime, e.Ctime, e.Inode = num(0), num(1), num(2), uint64(num(3))
+	copy(e.Hash[:], b[32:])
+	return e
+}
+
+func (e statEntry) append(b []byte) []byte {
+	for _, n := range []int64{e.Size, e.Mtime, e.Ctime, int64(e.Inode)} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	}
+	return append(b, e.Hash[:]...)
 }
 
 func statOf(fi fs.FileInfo) (statEntry, bool) {
@@ -119,13 +129,10 @@ func (c *statCache) save() {
 		paths = append(paths, p)
 	}
 	slices.Sort(paths)
-	b := bytes.NewBuffer([]byte{statVersion})
+	b := []byte{statVersion}
 	for _, p := range paths {
-		b.Write(binary.AppendUvarint(nil, uint64(len(p))))
-		b.WriteString(p)
-		if err := binary.Write(b, binary.LittleEndian, c.entries[p]); err != nil {
-			panic(errors.Join(errors.New("writing fixed-size data to memory"), err))
-		}
+		b = binary.AppendUvarint(b, uint64(len(p)))
+		b = c.entries[p].append(append(b, p...))
 	}
-	_ = c.store.PutNote(c.name, b.Bytes()) // only saves time
+	_ = c.store.PutNote(c.name, b) // only saves time
 }

@@ -52,33 +52,33 @@ func (f *files) record(name string, d action.Digest, k action.OutputKind) {
 }
 
 // at finds the file that a builtin's caller names by p.
-func (f *files) at(c *schema.Call, p string) (place, error) {
+func (f *files) at(c *schema.Call, p string) (where place, fi fs.FileInfo, err error) {
 	m, ok := f.ld.module(c.Module())
 	if !ok {
-		return place{}, fmt.Errorf("no module %q is being evaluated", c.Module())
+		return place{}, nil, fmt.Errorf("no module %q is being evaluated", c.Module())
 	}
-	where := m.place
+	where = m.place
 	switch {
 	case p == "":
-		return place{}, errors.New("got an empty path, want one relative to this module")
+		return place{}, nil, errors.New("got an empty path, want one relative to this module")
 	case strings.ContainsRune(p, 0):
-		return place{}, errors.New("got a path with a NUL character")
+		return place{}, nil, errors.New("got a path with a NUL character")
 	case strings.HasPrefix(p, "//"):
 		where.path = path.Clean(strings.TrimLeft(p, "/"))
 	case strings.HasPrefix(p, "/"):
-		return place{}, fmt.Errorf("got the absolute path %q, want one relative to this module: a lab reads nothing outside its own tree", p)
+		return place{}, nil, fmt.Errorf("got the absolute path %q, want one relative to this module: a lab reads nothing outside its own tree", p)
 	default:
 		where.path = path.Join(path.Dir(where.path), p)
 	}
 	if !fs.ValidPath(where.path) {
-		return place{}, fmt.Errorf("%q leads out of the tree that scripts may read: move what it names below the folder of the main script", p)
+		return place{}, nil, fmt.Errorf("%q leads out of the tree that scripts may read: move what it names below the folder of the main script", p)
 	}
-	real, err := f.ld.dirs.inside(where)
+	real, fi, err := f.ld.dirs.inside(where)
 	if err != nil {
-		return place{}, nearPath(where, f.folder(c), p, err)
+		return place{}, nil, nearPath(where, f.folder(c), p, err)
 	}
 	where.path = real
-	return where, nil
+	return where, fi, nil
 }
 
 // folder is where the calling module is.
@@ -91,13 +91,14 @@ func (f *files) folder(c *schema.Call) string {
 
 // File implements schema.Files.
 func (f *files) File(c *schema.Call, p string) (*action.Source, error) {
-	where, err := f.at(c, p)
+	where, fi, err := f.at(c, p)
+	if err == nil && fi == nil {
+		if fi, err = fs.Stat(where.fsys, where.path); err != nil {
+			err = nearPath(where, f.folder(c), p, err)
+		}
+	}
 	if err != nil {
 		return nil, err
-	}
-	fi, err := fs.Stat(where.fsys, where.path)
-	if err != nil {
-		return nil, nearPath(where, f.folder(c), p, err)
 	}
 	if err := wantRegular(fi, p); err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ const maxReadFile = 64 << 20
 
 // ReadFile implements schema.Files.
 func (f *files) ReadFile(c *schema.Call, p string) ([]byte, error) {
-	where, err := f.at(c, p)
+	where, _, err := f.at(c, p)
 	if err != nil {
 		return nil, err
 	}

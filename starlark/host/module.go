@@ -244,7 +244,7 @@ func (ld *loader) compile(m *module) (*starlark.Program, error) {
 const maxSource = 16 << 20
 
 func (ld *loader) readSource(p place) ([]byte, error) {
-	real, err := ld.dirs.inside(p)
+	real, _, err := ld.dirs.inside(p)
 	if err != nil {
 		return nil, err
 	}

@@ -18,45 +18,47 @@ type folders map[string]bool
 // maxLinks is how many symlinks a path may go through, as in Linux.
 const maxLinks = 40
 
-// inside follows the symlinks of the path and returns where it ends; a link that
-// leads out of the file system, by an absolute target or by "..", is an error.
-func (known folders) inside(p place) (string, error) {
+// inside follows the symlinks of the path and returns where it ends, and what
+// Lstat said of that (nil if it was not asked); a link that leads out of the file
+// system, by an absolute target or by "..", is an error.
+func (known folders) inside(p place) (string, fs.FileInfo, error) {
 	links, ok := p.fsys.(fs.ReadLinkFS)
 	if !ok {
-		return p.path, nil // it has no symlinks
+		return p.path, nil, nil // it has no symlinks
 	}
+	var last fs.FileInfo
 	done, rest, n := ".", p.path, 0
 	for rest != "" && rest != "." {
 		part, tail, _ := strings.Cut(rest, "/")
 		at := path.Join(done, part)
 		if tail != "" && known[p.prefix+at] {
-			done, rest = at, tail
+			done, rest, last = at, tail, nil
 			continue
 		}
 		fi, err := links.Lstat(at)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if fi.Mode()&fs.ModeSymlink == 0 {
 			if fi.IsDir() {
 				known[p.prefix+at] = true
 			}
-			done, rest = at, tail
+			done, rest, last = at, tail, fi
 			continue
 		}
 		if n++; n > maxLinks {
-			return "", fmt.Errorf("too many symlinks in %s", p.path)
+			return "", nil, fmt.Errorf("too many symlinks in %s", p.path)
 		}
 		target, err := links.ReadLink(at)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if !staysInside(at, target) {
-			return "", fmt.Errorf("%s is a symlink to %s, out of the tree that scripts may read", at, target)
+			return "", nil, fmt.Errorf("%s is a symlink to %s, out of the tree that scripts may read", at, target)
 		}
-		done, rest = ".", path.Join(path.Dir(at), target, tail)
+		done, rest, last = ".", path.Join(path.Dir(at), target, tail), nil
 	}
-	return done, nil
+	return done, last, nil
 }
 
 // staysInside reports whether the target of the link at p stays below the root.

@@ -39,7 +39,7 @@ type treeContent struct {
 // the folder is an error. Of a file's mode only the owner's run bit counts. An
 // include pattern that matches nothing is an error.
 func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (*action.Source, error) {
-	where, err := f.at(c, p)
+	where, _, err := f.at(c, p)
 	if err != nil {
 		return nil, err
 	}

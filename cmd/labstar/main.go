@@ -10,17 +10,10 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime/debug"
 )
 
-// gcPercent lets the heap grow to five times what is live before it is collected:
-// a graph is built once and kept, and most runs end before that.
-const gcPercent = 400
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	tuneGC()
 	ctx, in := interruptible(context.Background())
 	os.Exit(execute(ctx, in, os.Args[1:]))
 }

@@ -274,7 +274,7 @@ load("bb.star", "tools", "src", "config")
 bin = run("# %d\n"+"`+makeLine+`" %% (config, src), toolchain = tools, outputs = "busybox")
 `, i, "%s", "%s", "")
 	}
-	versus(b, 3, func(i int) {
+	versus(b, 7, func(i int) {
 		l.writeScript("make.star", script(int(time.Now().UnixNano())))
 		must(b, l.dir, "sh", "-c", fmt.Sprintf("rm -rf %[1]s/build && mkdir %[1]s/build && cp bb/config %[1]s/in/config", root))
 	},

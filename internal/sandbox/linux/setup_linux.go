@@ -180,6 +180,33 @@ func (p *plan) root() {
 		return
 	}
 	p.overlay(rootDir, unix.MS_RDONLY, append(p.links("l", p.spec.Root), skeletonDir), "")
+	if usr := p.plainUsr(); usr != "" {
+		p.step = "laying " + usr + " at /usr"
+		p.move(p.clone(usr, readOnly), rootDir+"/usr")
+	}
+}
+
+// plainUsr returns the host folder that is all of the root's /usr, "" if there is
+// no single one. Compilers, libraries and headers are there, and a compilation
+// opens them so often that going round the overlay is worth a mount.
+func (p *plan) plainUsr() string {
+	usr := ""
+	for _, layer := range p.spec.Root {
+		fi, err := os.Lstat(layer + "/usr")
+		switch {
+		case err != nil:
+			continue
+		case usr != "" || !fi.IsDir():
+			return ""
+		}
+		usr = layer + "/usr"
+	}
+	for point := range p.points {
+		if point == "/usr" || strings.HasPrefix(point, "/usr/") {
+			return ""
+		}
+	}
+	return usr
 }
 
 // build mounts the overlay of the build folder, if it doesn't start empty.

@@ -56,6 +56,8 @@ type Engine struct {
 
 	eventMu sync.Mutex
 	sources sync.Mutex // held while local content goes into the store
+
+	removals sync.WaitGroup // scratch folders that are being removed
 }
 
 // New returns an engine; Close ends it.
@@ -72,8 +74,10 @@ func New(opts Options) (*Engine, error) {
 	return &Engine{opts: opts}, nil
 }
 
-// Close ends the job server. The store and the runner are the caller's.
+// Close waits until nothing of the builds is left in the store's scratch, and
+// ends the job server. The store and the runner are the caller's.
 func (e *Engine) Close() error {
+	e.removals.Wait()
 	if e.jobs == nil {
 		return nil
 	}

@@ -22,7 +22,7 @@ func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = removeAll(scratch) }()
+	defer e.remove(scratch)
 	spec, err := e.spec(ctx, r, scratch)
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (e *Engine) debugShell(ctx context.Context, r *action.Resolved, failed *san
 	if err != nil {
 		return err
 	}
-	defer func() { _ = removeAll(scratch) }()
+	defer e.remove(scratch)
 	spec := *failed
 	spec.Scratch, spec.Terminal, spec.Timeout, spec.Output = scratch, true, 0, nil
 	spec.Build = append(slices.Clone(failed.Build), res.Upper)
@@ -191,6 +191,13 @@ func fileTail(name string) []string {
 		return nil
 	}
 	return lastLines(b, tailLines)
+}
+
+// remove removes a scratch folder in the background: a build leaves thousands of
+// files there, and what comes next need not wait for them to go. What is left if
+// labstar is killed goes when the store is next opened.
+func (e *Engine) remove(dir string) {
+	e.removals.Go(func() { _ = removeAll(dir) })
 }
 
 // removeAll removes a scratch folder, also where a command took its own

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/labstar/labstar/action"
@@ -81,14 +80,6 @@ func (e statEntry) append(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint64(b, uint64(n))
 	}
 	return append(b, e.Hash[:]...)
-}
-
-func statOf(fi fs.FileInfo) (statEntry, bool) {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return statEntry{}, false
-	}
-	return statEntry{Size: fi.Size(), Mtime: fi.ModTime().UnixNano(), Ctime: st.Ctim.Nano(), Inode: st.Ino}, true
 }
 
 // Lookup returns the digest of the file at path, if it is what it was.

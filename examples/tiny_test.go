@@ -94,8 +94,8 @@ func TestTiny(t *testing.T) {
 		// Even a client-side dry run of create asks a server which kinds there are;
 		// what edits locally reads the same manifests and needs none.
 		args := []string{"annotate", "--local", "-o", "name", "-f", out("manifests"), "checked=yes"}
-		if os.Getenv("KUBECONFIG") != "" {
-			args = []string{"create", "--dry-run=server", "-o", "name", "-f", out("manifests")}
+		if server := os.Getenv("LABSTAR_E2E_KUBECONFIG"); server != "" { // never the user's own cluster
+			args = []string{"--kubeconfig", server, "create", "--dry-run=server", "-o", "name", "-f", out("manifests")}
 		}
 		got := tool(t, "kubectl", args...)
 		for _, want := range []string{"deployment.apps/", "service/"} {

@@ -50,6 +50,7 @@ type Labstar struct {
 	config    func(string) string
 	events    func(Event)
 	progress  func(what string, done, total int64)
+	lockNote  func(string)
 	storeDir  string
 	jobs      int
 	keepGoing bool
@@ -133,6 +134,9 @@ func WithEvents(f func(Event)) Option { return func(l *Labstar) { l.events = f }
 func WithLockProgress(f func(what string, done, total int64)) Option {
 	return func(l *Labstar) { l.progress = f }
 }
+
+// WithLockNotes is told what the user should know of Lock's choices, a line at a time.
+func WithLockNotes(f func(string)) Option { return func(l *Labstar) { l.lockNote = f } }
 
 // WithStoreDir sets the store's folder; the default is DefaultStoreDir.
 func WithStoreDir(dir string) Option { return func(l *Labstar) { l.storeDir = dir } }

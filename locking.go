@@ -90,7 +90,7 @@ func (l *Labstar) resolve(ctx context.Context, wants []lock.Request, next *lock.
 		if resolver == nil {
 			return fmt.Errorf("lab.lock lacks a %s entry and nothing here can resolve it", kind)
 		}
-		env := lock.Env{Config: l.config, Progress: l.progress}
+		env := lock.Env{Config: l.config, Progress: l.progress, Note: l.lockNote}
 		errs = append(errs, resolver.Resolve(ctx, env, byKind[kind], next, update))
 	}
 	return errors.Join(errs...)

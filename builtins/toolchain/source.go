@@ -20,13 +20,14 @@ import (
 type sourceArgs struct {
 	Name    string `star:"name" doc:"the source package, as in \"busybox\" or \"linux\""`
 	Suite   string `star:"suite,keyword" default:"\"trixie\"" doc:"the Debian suite, by code name"`
+	Version string `star:"version,keyword" default:"\"\"" doc:"which version, where the suite has several: as in \"6.12.63\", or the start of one, as in \"6.12\"; by default the newest"`
 	Patches bool   `star:"patches,keyword" default:"False" doc:"apply Debian's patches; otherwise the source is as its authors released it"`
 }
 
 // Source is the builtin debian_source.
 var Source = schema.New("debian_source", `debian_source is the source of a program, as Debian has it in a suite.
 
-The version and every file are pinned in lab.lock, by SHA-256, from the suite's signed index. The tree is that of the authors' own release, without its outermost folder; with patches=True Debian's patches are applied to it.
+The version and every file are pinned in lab.lock, by SHA-256, from the suite's signed index; of several versions the newest that the mirror still has is taken. The tree is that of the authors' own release, without its outermost folder; with patches=True Debian's patches are applied to it.
 
     src = debian_source("busybox")
     print(src.version)   # 1.37.0`,
@@ -40,10 +41,18 @@ func callSource(c *schema.Call, a *sourceArgs) (starlark.Value, error) {
 	if err := debian.CheckName(a.Name); err != nil {
 		errs = append(errs, c.ArgErrorf("name", "%w", err))
 	}
+	if a.Version != "" {
+		if err := debian.CheckVersion(a.Version); err != nil {
+			errs = append(errs, c.ArgErrorf("version", "%w", err))
+		}
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	name := a.Suite + "/" + a.Name
+	if a.Version != "" {
+		name += "@" + a.Version
+	}
 	pins := c.Session().Pins
 	fields, ok := pins.Get(kindSource, name)
 	if !ok {

@@ -310,3 +310,37 @@ func TestGolden(t *testing.T) {
 		t.Errorf("got tree %s, want %s\n%s", got, want, strings.Join(lab.List(lab.Build(g["tools"])), "\n"))
 	}
 }
+
+func TestSourceVersion(t *testing.T) {
+	m := newMirror(t)
+	for _, v := range []string{"2.9", "2.10", "2.10.1", "3.0"} {
+		m.source("hello", v+"-1", map[string][]byte{"hello_" + v + ".orig.tar.bz2": tarOf(t, "hello/version", v)})
+	}
+	delete(m.files, "pool/src/hello_3.0.orig.tar.bz2") // the index is ahead of the mirror
+	m.publish()
+	for version, want := range map[string]string{"": "2.10.1", "2": "2.10.1", "2.10": "2.10", "2.9": "2.9", "2.9-1": "2.9", "3.0": "3.0", "2.1": ""} {
+		lab := buildtest.New(t, m.get)
+		env := m.env()
+		var note string
+		env.Note = func(s string) { note += s }
+		f := lock.New()
+		script := fmt.Sprintf(`tools = debian_source("hello", version = %q)`, version)
+		err := lockFor(t, lab, f, env, script)
+		if want == "" {
+			if err == nil || !strings.Contains(err.Error(), `the suite has no such version: got "2.1"`) {
+				t.Errorf("%q: got %v", version, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lab.SetPins(lock.NewPins(f))
+		if got := lab.Eval(Builtins(), script+"\nv = tools.version", nil)["v"].String(); got != fmt.Sprintf("%q", want) {
+			t.Errorf("%q: got version %s, want %s", version, got, want)
+		}
+		if told := strings.Contains(note, "hello 3.0-1 is in the suite's index and not on the mirror: taking 2.10.1-1"); told != (version == "") {
+			t.Errorf("%q: got the note %q", version, note)
+		}
+	}
+}

@@ -65,6 +65,7 @@ func (a *app) open(file string, opts ...labstar.Option) (*labstar.Labstar, error
 		labstar.WithConfig(cfg.Get),
 		labstar.WithPrint(a.scriptPrints),
 		labstar.WithLockProgress(a.transfers.tell),
+		labstar.WithLockNotes(func(s string) { a.say("note: %s", s) }),
 	}
 	if a.cache != "" {
 		base = append(base, labstar.WithStoreDir(a.cache))

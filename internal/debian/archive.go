@@ -122,7 +122,7 @@ func (a *Archive) Packages(ctx context.Context, rel *Release, suite, arch string
 }
 
 // Sources finds source packages in the suite's main component.
-func (a *Archive) Sources(ctx context.Context, rel *Release, suite string, names []string) (map[string]*Source, error) {
+func (a *Archive) Sources(ctx context.Context, rel *Release, suite string, names []string) (map[string][]*Source, error) {
 	r, err := a.open(ctx, rel, suite, "main/source/Sources")
 	if err != nil {
 		return nil, err

@@ -130,7 +130,7 @@ func TestFindSources(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := m["bb"]; s.Version != "1-2" || len(s.Files) != 2 || s.Files[1].Name != "bb_1.orig.tar.xz" || s.Files[1].Digest.Size != 7 {
+		if s := m["bb"][0]; len(m["bb"]) != 2 || s.Version != "1-2" || len(s.Files) != 2 || s.Files[1].Name != "bb_1.orig.tar.xz" || s.Files[1].Digest.Size != 7 {
 			t.Errorf("got %+v", s)
 		}
 	}

@@ -25,10 +25,11 @@ type SourceFile struct {
 	Digest action.Digest
 }
 
-// FindSources reads an uncompressed Sources file and returns the newest version
-// of each package in names. What is missing is an *UnknownError.
-func FindSources(r io.Reader, suite string, names []string) (map[string]*Source, error) {
-	found := map[string]*Source{}
+// FindSources reads an uncompressed Sources file and returns the versions of each
+// package in names, the newest first: a suite may have several. What is missing
+// is an *UnknownError.
+func FindSources(r io.Reader, suite string, names []string) (map[string][]*Source, error) {
+	found := map[string][]*Source{}
 	seen := map[string]bool{}
 	s := NewStanzaReader(r, "Sources", "Package", "Version", "Format", "Directory", "Checksums-Sha256")
 	for {
@@ -48,9 +49,10 @@ func FindSources(r io.Reader, suite string, names []string) (map[string]*Source,
 		if err != nil {
 			return nil, s.Errorf("reading source %s: %w", name, err)
 		}
-		if old := found[name]; old == nil || CompareVersions(src.Version, old.Version) > 0 {
-			found[name] = src
-		}
+		found[name] = append(found[name], src)
+	}
+	for _, list := range found {
+		slices.SortStableFunc(list, func(a, b *Source) int { return CompareVersions(b.Version, a.Version) })
 	}
 	var unknown []error
 	for _, n := range names {

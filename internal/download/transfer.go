@@ -40,12 +40,10 @@ func (f *fetch) transfer(ctx context.Context, address string) error {
 	watch := time.AfterFunc(f.Policy.Stall, func() { cancel(stalled) })
 	defer watch.Stop()
 
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := newRequest(ctx, http.MethodGet, address)
 	if err != nil {
 		return &permanentError{err}
 	}
-	req.Header.Set("Accept-Encoding", "identity") // the bytes as they were pinned
-	req.Header.Set("User-Agent", "labstar (+https://github.com/labstar/labstar)")
 	if f.done > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", f.done))
 	}

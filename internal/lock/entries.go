@@ -56,4 +56,12 @@ func (f *File) Keep(used func(kind, name string) bool) {
 // Clone returns a copy that can be changed by itself.
 func (f *File) Clone() *File { return &File{entries: maps.Clone(f.entries)} }
 
-func short(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+// short is the last part of an entry's name, without the version that the script
+// asked for: "linux" of "trixie/linux@6.12".
+func short(name string) string {
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	if i := strings.IndexByte(name, '@'); i > 0 {
+		name = name[:i]
+	}
+	return name
+}

@@ -91,6 +91,8 @@ type Env struct {
 	Config func(key string) string
 	// Progress is told what is being fetched, in bytes; total is 0 if unknown.
 	Progress func(what string, done, total int64)
+	// Note is told what the user should know of a choice, a line at a time.
+	Note func(string)
 	// Client makes the requests.
 	Client *http.Client
 	// Now is the wall clock, for judging the age of an index.

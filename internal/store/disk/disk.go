@@ -167,6 +167,9 @@ func (s *Store) create() error {
 	}
 	for _, de := range list {
 		name := de.Name()
+		if name == "version" { // another process has made the store meanwhile
+			return s.checkVersion()
+		}
 		if name != "lock" && !slices.Contains(layout, name) && filepath.Ext(name) != ".new" {
 			return fmt.Errorf("making a store in %s: it holds something else (%s); name an empty folder with --cache", s.dir, name)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/labstar/labstar/builtins/k8s"
+	"github.com/labstar/labstar/builtins/kernel"
 	"github.com/labstar/labstar/builtins/oci"
 	"github.com/labstar/labstar/builtins/rootfs"
 	"github.com/labstar/labstar/builtins/run"
@@ -24,6 +25,7 @@ func All() []*schema.Builtin {
 		source.Builtins(),
 		toolchain.Builtins(),
 		run.Builtins(),
+		kernel.Builtins(),
 		userland.Builtins(),
 		rootfs.Builtins(),
 		oci.Builtins(),

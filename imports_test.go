@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 
 	"starlark": {"action", "starlark"},
 	"stdlib":   {},
-	"builtins": {"action", "starlark/schema", "internal/format", "internal/lock", "internal/debian", "internal/download"},
+	"builtins": {"action", "starlark/schema", "internal/format", "internal/lock", "internal/debian", "internal/download", "stdlib/profiles"},
 
 	"": {"action", "internal", "starlark", "stdlib"},
 }

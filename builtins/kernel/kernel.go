@@ -23,7 +23,7 @@ import (
 )
 
 // Builtins returns the builtins of this group.
-func Builtins() []*schema.Builtin { return []*schema.Builtin{Kernel} }
+func Builtins() []*schema.Builtin { return []*schema.Builtin{KernelConfig, Kernel} }
 
 type kernelArgs struct {
 	Config     *schema.Artifact   `star:"config" kind:"kernel_config" doc:"what to build, as from kernel_config: it brings the source, the toolchain and the architecture"`

@@ -11,7 +11,10 @@
 package kconfig
 
 import (
+	"errors"
+	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -82,4 +85,42 @@ func ValidName(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// Assignment is one line of a .config or of a fragment of one.
+type Assignment struct {
+	Name, Value string // as in Config
+	Line        int    // from 1
+}
+
+// ParseFragment reads lines in the syntax of a .config. The error names every
+// line that is neither an assignment, a comment nor empty; the rest is returned
+// with it.
+func ParseFragment(b []byte) ([]Assignment, error) {
+	var list []Assignment
+	var errs []error
+	n := 0
+	for line := range strings.Lines(string(b)) {
+		n++
+		line = strings.TrimSpace(line)
+		c := ParseConfig([]byte(line))
+		for name, value := range c {
+			list = append(list, Assignment{name, value, n})
+		}
+		if len(c) == 0 && line != "" && !strings.HasPrefix(line, "#") {
+			errs = append(errs, fmt.Errorf("line %d: got %.60q, want CONFIG_NAME=value or # CONFIG_NAME is not set", n, line))
+		}
+	}
+	return list, errors.Join(errs...)
+}
+
+// SameValue reports whether two values of a .config are equal; numbers are
+// compared as numbers.
+func SameValue(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, errX := strconv.ParseInt(a, 0, 64)
+	y, errY := strconv.ParseInt(b, 0, 64)
+	return errX == nil && errY == nil && x == y
 }

@@ -48,7 +48,7 @@ func (l *Labstar) recall(lab *Lab, which string) (*history.Graph, error) {
 // remember records the graph of a run, keeping the one before it that differed.
 func (l *Labstar) remember(lab *Lab, rep *engine.Report) error {
 	// The note of the targets alone spares reading the whole graph.
-	state := targetState(lab.Targets)
+	state := targetState(lab.Targets, rep)
 	have, err := l.store.Note(l.note(lab, "targets"))
 	same := err == nil && bytes.Equal(have, state)
 	if same && rep.Ran == 0 {
@@ -77,13 +77,20 @@ func (l *Labstar) record(lab *Lab, rep *engine.Report, same bool, state []byte) 
 	return errors.Join(l.store.PutNote(l.note(lab, "last"), b), l.store.PutNote(l.note(lab, "targets"), state))
 }
 
-// targetState is a digest of the targets' names and definitions.
-func targetState(targets []Target) []byte {
+// targetState is a digest of the targets' names and definitions, and of what
+// their secrets gave.
+func targetState(targets []Target, rep *engine.Report) []byte {
 	h := sha256.New()
 	for _, t := range named(targets) {
 		d := t.Artifact.Action.Definition()
 		fmt.Fprintf(h, "%q %d ", t.Name, t.Artifact.Index)
 		h.Write(d.Hash[:])
+		for _, b := range t.Artifact.Action.Bound() {
+			if res := rep.Result(b.Definition()); res != nil {
+				bare := action.Result{Outputs: res.Outputs}
+				h.Write(bare.Encode())
+			}
+		}
 	}
 	return h.Sum(nil)
 }
@@ -99,8 +106,38 @@ func (l *Labstar) Changes(ctx context.Context, lab *Lab, targets ...string) ([]T
 	if err != nil || last == nil {
 		return nil, err
 	}
-	now := history.Capture(named(lab.Targets), history.Run{})
+	bound, err := l.bind(ctx, lab)
+	if err != nil {
+		return nil, err
+	}
+	now := history.Capture(named(lab.Targets), history.Run{Result: bound})
 	return l.diff(ctx, last, now, named(picked), liveSources(named(picked))), nil
+}
+
+// bind returns what the secrets of the lab give, by definition; those that are
+// not given give nothing.
+func (l *Labstar) bind(ctx context.Context, lab *Lab) (func(action.Digest) *action.Result, error) {
+	results := map[action.Digest]*action.Result{}
+	find := func(d action.Digest) *action.Result { return results[d] }
+	var bound []*action.Action
+	for _, a := range artifacts(lab.Targets) {
+		bound = append(bound, a.Action.Bound()...)
+	}
+	if len(bound) == 0 {
+		return find, nil
+	}
+	e, err := l.newEngine()
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range bound {
+		if results[b.Definition()] == nil {
+			if res, err := e.Bind(ctx, b); err == nil {
+				results[b.Definition()] = res
+			}
+		}
+	}
+	return find, e.Close()
 }
 
 // ErrNoHistory is returned by Why when there was no run, or only one.

@@ -48,6 +48,7 @@ type Labstar struct {
 	limits    host.Limits
 	print     func(string)
 	config    func(string) string
+	secret    func(string) (string, error)
 	events    func(Event)
 	progress  func(what string, done, total int64)
 	lockNote  func(string)
@@ -126,6 +127,13 @@ func WithPrint(f func(string)) Option { return func(l *Labstar) { l.print = f } 
 
 // WithConfig gives the settings of this machine: mirrors and the like.
 func WithConfig(get func(key string) string) Option { return func(l *Labstar) { l.config = get } }
+
+// WithSecrets gives the values of secrets, by name; an error should say how the
+// user gives one. A value is asked for in every build that needs it, never
+// while a script is evaluated, and is kept nowhere.
+func WithSecrets(get func(name string) (string, error)) Option {
+	return func(l *Labstar) { l.secret = get }
+}
 
 // WithEvents is told what happens in builds, from one goroutine at a time.
 func WithEvents(f func(Event)) Option { return func(l *Labstar) { l.events = f } }
@@ -254,7 +262,7 @@ func (l *Labstar) newEngine() (*engine.Engine, error) {
 		return nil, err
 	}
 	return engine.New(engine.Options{
-		Store: st, Runner: l.runner, Jobs: l.jobs, Config: l.config,
+		Store: st, Runner: l.runner, Jobs: l.jobs, Config: l.config, Secret: l.secret,
 		Events: l.events, KeepGoing: l.keepGoing, Debug: l.debug,
 	})
 }

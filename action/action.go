@@ -68,6 +68,10 @@ type Spec struct {
 	// Fixed, if not zero, is the SHA-256 of the only output, a file, known
 	// beforehand: the action is then equal to any other with that hash.
 	Fixed [32]byte
+	// Secrets are the names of those that the op reads with Env.Secret. Such an
+	// action is no part of the store: it runs in every build, before anything is
+	// looked up, and what it leaves stands for the secret in all that depends on it.
+	Secrets []string
 	// Title is for people: "busybox 1.37.0", "fetch gcc-14". Not in the key.
 	Title string
 	// Site is where the script made the action, innermost call first. Not in the key.
@@ -120,6 +124,7 @@ type Action struct {
 	Refs    []Ref           // those that tokens in Params name, in order of appearance
 	Outputs []Output
 	Fixed   [32]byte
+	Secrets []string
 	Title   string
 	Site    []Frame
 
@@ -128,6 +133,7 @@ type Action struct {
 
 	scope      *Scope
 	definition Digest
+	bound      []*Action
 }
 
 // Source is content that exists before the build: a file or folder of the
@@ -144,6 +150,25 @@ type Source struct {
 
 // Definition is the digest of the action's definition; see the package comment.
 func (a *Action) Definition() Digest { return a.definition }
+
+// Bound returns the actions with Secrets that the action depends on, itself
+// among them: those whose results are part of the name under which it is found.
+func (a *Action) Bound() []*Action { return a.bound }
+
+// bind gathers the actions with Secrets below a, each once.
+func (a *Action) bind() {
+	if len(a.Secrets) > 0 {
+		a.bound = []*Action{a}
+		return // it is run anyway, and what is below it is looked up by itself
+	}
+	a.Deps(func(in *Artifact) {
+		for _, b := range in.Action.bound {
+			if !slices.ContainsFunc(a.bound, func(x *Action) bool { return x.definition == b.definition }) {
+				a.bound = append(slices.Clip(a.bound), b)
+			}
+		}
+	})
+}
 
 // Output returns the handle on the output called name.
 func (a *Action) Output(name string) *Artifact {

@@ -44,6 +44,9 @@ type Env interface {
 	// Config returns a setting of this machine ("debian.mirror", …), "" if unset.
 	// It is for ops with Network, whose output does not depend on it.
 	Config(key string) string
+	// Secret returns the value of a secret, which must be among Spec.Secrets. It
+	// may leave the op only as what is derived from it one way.
+	Secret(name string) (string, error)
 	// TempDir returns a fresh folder that goes when the action ends.
 	TempDir() (string, error)
 }

@@ -15,25 +15,48 @@ import (
 
 // composeParams is what rootfs/compose is to do. Paths are clean.
 type composeParams struct {
-	Trees     []string          `json:"trees"` // inputs laid at /, in order
-	Texts     []text            `json:"texts"` // files by their text
-	Files     []laidFile        `json:"files"` // files and trees by input
-	Dirs      []string          `json:"dirs"`
-	Symlinks  map[string]string `json:"symlinks"`
-	Homes     []string          `json:"homes"`
-	Owners    []pathOwner       `json:"owners"` // in order, each for all below
-	Modes     []pathMode        `json:"modes"`  // in order
-	Shells    []userShell       `json:"shells"` // of the users that the script names
-	FHS       bool              `json:"fhs"`
-	Overwrite bool              `json:"overwrite"`
-	Init      string            `json:"init"`
+	Trees        []string          `json:"trees"`              // inputs laid at /, in order
+	Texts        []text            `json:"texts"`              // files by their text
+	Defaults     []text            `json:"defaults,omitempty"` // texts for paths where there is nothing
+	Files        []laidFile        `json:"files"`              // files and trees by input
+	Dirs         []string          `json:"dirs"`
+	Symlinks     map[string]string `json:"symlinks"`
+	DefaultLinks []link            `json:"defaultLinks,omitempty"` // for paths where there is nothing
+	Devices      []devicePath      `json:"devices,omitempty"`
+	Accounts     accountParams     `json:"accounts"`
+	Homes        []string          `json:"homes"`
+	Owners       []pathOwner       `json:"owners"` // in order, each for all below
+	Modes        []pathMode        `json:"modes"`  // in order
+	Xattrs       []pathXattr       `json:"xattrs,omitempty"`
+	Timezone     string            `json:"timezone,omitempty"`
+	FHS          bool              `json:"fhs"`
+	Overwrite    bool              `json:"overwrite"`
+
+	// What is checked only.
+	Shells    []userShell     `json:"shells"` // of the users that the script names
+	Services  []serviceParams `json:"services,omitempty"`
+	DHCP      []string        `json:"dhcp,omitempty"` // interfaces
+	Init      string          `json:"init"`
+	Unchecked []string        `json:"unchecked,omitempty"`
 }
 
 type text struct {
 	Path string      `json:"path"`
 	Text action.Late `json:"text"`
 	Mode uint32      `json:"mode,omitempty"` // 0: by content
+	UID  uint32      `json:"uid,omitempty"`
 	GID  uint32      `json:"gid,omitempty"`
+}
+
+type link struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
+}
+
+type serviceParams struct {
+	Name    string      `json:"name"`
+	Command action.Late `json:"command"`
+	Respawn bool        `json:"respawn,omitempty"`
 }
 
 type laidFile struct {
@@ -42,10 +65,10 @@ type laidFile struct {
 }
 
 type pathOwner struct {
-	Path string `json:"path"`
-	UID  uint32 `json:"uid"`
-	GID  uint32 `json:"gid"`
-	Must bool   `json:"must,omitempty"` // the script asked: the path must be there
+	Path  string `json:"path"`
+	UID   uint32 `json:"uid"`
+	GID   uint32 `json:"gid"`
+	Owner string `json:"owner,omitempty"` // instead of the numbers: the script asked, and the path must be there
 }
 
 type userShell struct {
@@ -61,23 +84,32 @@ type pathMode struct {
 // folders are those of the Filesystem Hierarchy Standard 3.0, sections 3 to 5.
 var folders = []string{
 	"bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp",
-	"usr/bin", "usr/lib", "usr/local", "usr/sbin", "usr/share",
-	"var/lib", "var/lock", "var/log", "var/run", "var/spool", "var/tmp",
+	"usr/bin", "usr/include", "usr/lib", "usr/lib64", "usr/sbin", "usr/share", "usr/src",
+	"usr/local/bin", "usr/local/lib", "usr/local/sbin", "usr/local/share",
+	"usr/share/man/man1", "usr/share/man/man2", "usr/share/man/man3", "usr/share/man/man4",
+	"usr/share/man/man5", "usr/share/man/man6", "usr/share/man/man7", "usr/share/man/man8", "usr/share/misc",
+	"run/lock", "var/cache", "var/lib", "var/local", "var/log", "var/opt", "var/spool", "var/tmp",
 }
+
+// folderLinks are those that a link may be, and nowadays is: what is there is of
+// one boot.
+var folderLinks = []link{{"var/lock", "../run/lock"}, {"var/run", "../run"}}
 
 // folderModes are the ones that are not 0755.
 var folderModes = []pathMode{{"root", 0o700}, {"tmp", 0o1777}, {"var/tmp", 0o1777}}
 
 // composeOp makes the tree. It copies no file: only directories are written, and
 // the texts.
-var composeOp = &action.Op{Name: "rootfs/compose", Version: 1, Check: true, Run: runCompose}
+var composeOp = &action.Op{Name: "rootfs/compose", Version: 2, Check: true, Run: runCompose}
 
 func runCompose(ctx context.Context, env action.Env) error {
 	c := composer{env: env, e: action.NewEdit(env, action.Digest{})}
 	if err := env.Params(&c.p); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{c.trees, c.skeleton, c.files, c.links, c.homes, c.attributes} {
+	for _, step := range []func(context.Context) error{
+		c.trees, c.skeleton, c.files, c.links, c.devices, c.accounts, c.homes, c.attributes, c.keys, c.xattrs, c.timezone,
+	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -138,6 +170,11 @@ func (c *composer) skeleton(ctx context.Context) error {
 		}
 	}
 	if c.p.FHS {
+		for _, l := range folderLinks {
+			if err := c.defaultLink(ctx, l); err != nil {
+				return err
+			}
+		}
 		for _, m := range folderModes {
 			if n, err := c.e.Lookup(ctx, m.Path); err == nil && n.Kind == action.Dir {
 				if err := c.setMode(ctx, m); err != nil {
@@ -182,19 +219,31 @@ func (c *composer) files(ctx context.Context) error {
 		}
 	}
 	for _, t := range c.p.Texts {
-		d, err := c.env.PutBlob([]byte(t.Text))
-		if err != nil {
+		if err := c.text(ctx, t); err != nil {
 			return err
 		}
-		attr := action.Attr{Mode: t.Mode, GID: t.GID}
-		if attr.Mode == 0 {
-			attr.Mode = modeOf([]byte(t.Text))
+	}
+	for _, t := range c.p.Defaults {
+		if _, _, err := c.e.Resolve(ctx, t.Path); err == nil {
+			continue
 		}
-		if err := c.put(ctx, t.Path, d, attr); err != nil {
+		if err := c.text(ctx, t); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *composer) text(ctx context.Context, t text) error {
+	d, err := c.env.PutBlob([]byte(t.Text))
+	if err != nil {
+		return err
+	}
+	attr := action.Attr{Mode: t.Mode, UID: t.UID, GID: t.GID}
+	if attr.Mode == 0 {
+		attr.Mode = modeOf([]byte(t.Text))
+	}
+	return c.put(ctx, t.Path, d, attr)
 }
 
 func (c *composer) put(ctx context.Context, p string, d action.Digest, attr action.Attr) error {
@@ -226,7 +275,22 @@ func (c *composer) links(ctx context.Context) error {
 			return fmt.Errorf("making link: %w", err)
 		}
 	}
+	for _, l := range c.p.DefaultLinks {
+		if err := c.defaultLink(ctx, l); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// defaultLink makes a link where there is nothing.
+func (c *composer) defaultLink(ctx context.Context, l link) error {
+	free, err := c.free(ctx, l.Path)
+	if err != nil || !free {
+		return err
+	}
+	n := action.Node{Kind: action.Symlink, Target: l.Target, Attr: action.Attr{Mode: action.ModeSymlink}}
+	return c.e.Put(ctx, l.Path, n, action.Refuse)
 }
 
 // homes makes the folders of users; root's is there, and another's mode stays.
@@ -262,7 +326,14 @@ func (c *composer) attributes(ctx context.Context) error {
 // chown gives a path and all below it to an owner. Homes that are whole parts of
 // the system (/, /bin) keep theirs.
 func (c *composer) chown(ctx context.Context, o pathOwner) error {
-	if !o.Must && (o.UID == 0 || slices.Contains(folders, o.Path)) {
+	must := o.Owner != ""
+	if must {
+		var err error
+		if o.UID, o.GID, err = c.p.Accounts.owner(o.Owner); err != nil {
+			return fmt.Errorf("setting owner of %q: %w", "/"+o.Path, err)
+		}
+	}
+	if !must && (o.UID == 0 || slices.Contains(folders, o.Path)) {
 		return nil
 	}
 	var paths []string
@@ -278,7 +349,7 @@ func (c *composer) chown(ctx context.Context, o pathOwner) error {
 	if err != nil {
 		return err
 	}
-	if len(paths) == 0 && o.Must {
+	if len(paths) == 0 && must {
 		return fmt.Errorf("setting owner of %q: there is no such path; see owners", "/"+o.Path)
 	}
 	for _, p := range paths {
@@ -305,6 +376,20 @@ func (c *composer) setMode(ctx context.Context, m pathMode) error {
 		return fmt.Errorf("setting mode of %q: it is a symlink; name the file that it leads to", "/"+m.Path)
 	}
 	return err
+}
+
+// readAll returns a small file.
+func readAll(ctx context.Context, env action.Env, d action.Digest) ([]byte, error) {
+	const most = 1 << 20
+	if d.Size > most {
+		return nil, fmt.Errorf("got a file of %d bytes, want at most %d", d.Size, most)
+	}
+	b, err := env.OpenBlob(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	return io.ReadAll(b)
 }
 
 // readHead returns the first bytes of a file.

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,8 +12,6 @@ import (
 	"github.com/labstar/labstar/starlark/schema"
 )
 
-const rcPath = "etc/init.d/rcS"
-
 // lastChange is the day on which shadow says that passwords were set: that of
 // action.SourceDateEpoch.
 const lastChange = action.SourceDateEpoch / 86400
@@ -20,25 +19,12 @@ const lastChange = action.SourceDateEpoch / 86400
 // noLogin are the shells of users who don't log in; they need not be there.
 var noLogin = []string{"", "/bin/false", "/usr/bin/false", "/sbin/nologin", "/usr/sbin/nologin"}
 
-// defaultInittab runs the script and then a shell wherever the kernel's console is.
-var defaultInittab = []action.Late{
-	"::sysinit:/" + rcPath,
-	"::respawn:-/bin/sh",
-	"::ctrlaltdel:/sbin/reboot",
-	"::shutdown:/bin/umount -a -r",
-}
-
 // generated makes the texts of /etc that arguments of their own describe.
 func generated(c *schema.Call, a *rootfsArgs, p *composeParams, acc *accounts) error {
 	if acc == nil {
 		return nil
 	}
-	passwd, group, shadow := acc.tables()
-	p.Texts = append(p.Texts,
-		text{Path: "etc/passwd", Text: passwd},
-		text{Path: "etc/group", Text: group},
-		text{Path: "etc/shadow", Text: shadow, Mode: 0o640, GID: acc.groups["shadow"]},
-	)
+	p.Accounts = acc.params()
 	for _, u := range acc.users {
 		if home, err := action.CleanPath(u.home); err == nil && home != "" && u.home != "/nonexistent" {
 			p.Homes = append(p.Homes, home)
@@ -56,11 +42,15 @@ func generated(c *schema.Call, a *rootfsArgs, p *composeParams, acc *accounts) e
 	if a.Hostname != "" || len(a.Hosts) > 0 {
 		p.Texts = append(p.Texts, text{Path: "etc/hosts", Text: hostsTable(a.Hostname, a.Hosts)})
 	}
-	inittab := a.Inittab
-	if inittab == nil && a.RC != nil {
-		inittab = defaultInittab
+	errs := []error{lines(c, p, "fstab", "etc/fstab", a.Fstab), nameservers(c, a, p)}
+	if !a.booted() {
+		inittab := a.Inittab
+		if inittab == nil && given(a.RC) {
+			inittab = defaultInittab
+		}
+		errs = append(errs, lines(c, p, "inittab", "etc/inittab", inittab))
 	}
-	return errors.Join(lines(c, p, "inittab", "etc/inittab", inittab), lines(c, p, "fstab", "etc/fstab", a.Fstab))
+	return errors.Join(errs...)
 }
 
 // lines adds a file of lines, if there are any.
@@ -91,18 +81,16 @@ func hostsTable(hostname string, hosts schema.Dict[action.Late]) action.Late {
 	return action.Late(b)
 }
 
-// tables writes passwd(5), group(5) and shadow(5).
-func (acc *accounts) tables() (passwd, group, shadow action.Late) {
-	for _, u := range acc.users {
-		passwd += action.Late(fmt.Sprintf("%s:x:%d:%d:%s:%s:%s\n", u.name, u.uid, u.gid, u.comment, u.home, u.shell))
-		shadow += action.Late(u.name+":") + u.hash + action.Late(fmt.Sprintf(":%d:0:99999:7:::\n", lastChange))
+// nameservers makes /etc/resolv.conf of addresses.
+func nameservers(c *schema.Call, a *rootfsArgs, p *composeParams) error {
+	var list []action.Late
+	for i, n := range a.Nameservers {
+		if _, err := netip.ParseAddr(n); err != nil {
+			return c.ArgErrorf(fmt.Sprintf("nameservers[%d]", i), "got %q, want an address, as \"1.1.1.1\"", n)
+		}
+		list = append(list, action.Late("nameserver "+n))
 	}
-	names := sortedKeys(acc.groups)
-	slices.SortStableFunc(names, func(x, y string) int { return int(int64(acc.groups[x]) - int64(acc.groups[y])) })
-	for _, n := range names {
-		group += action.Late(fmt.Sprintf("%s:x:%d:%s\n", n, acc.groups[n], strings.Join(acc.members[n], ",")))
-	}
-	return passwd, group, shadow
+	return lines(c, p, "nameservers", resolvConf, list)
 }
 
 // maker names the arguments that make a file of /etc.
@@ -112,12 +100,18 @@ func maker(path string) string {
 		return "users"
 	case "etc/hosts":
 		return "hosts (or hostname)"
+	case resolvConf:
+		return "nameservers"
+	}
+	if strings.HasPrefix(path, "etc/init.d/") || path == "etc/inittab" {
+		return "services"
 	}
 	return strings.TrimPrefix(path, "etc/")
 }
 
-// owners resolves the argument of that name.
-func owners(c *schema.Call, a *rootfsArgs, p *composeParams, acc *accounts) error {
+// owners reads the argument of that name. Whether a user is there is known once
+// the trees are, which may bring some along.
+func owners(c *schema.Call, a *rootfsArgs, p *composeParams) error {
 	var errs []error
 	for _, path := range sortedKeys(a.Owners) {
 		arg := fmt.Sprintf("owners[%q]", path)
@@ -126,11 +120,7 @@ func owners(c *schema.Call, a *rootfsArgs, p *composeParams, acc *accounts) erro
 			errs = append(errs, c.ArgErrorf(arg, "%w", err))
 			continue
 		}
-		uid, gid, err := acc.owner(a.Owners[path])
-		if err != nil {
-			errs = append(errs, c.ArgErrorf(arg, "%w", err))
-		}
-		p.Owners = append(p.Owners, pathOwner{Path: clean, UID: uid, GID: gid, Must: true})
+		p.Owners = append(p.Owners, pathOwner{Path: clean, Owner: a.Owners[path]})
 	}
 	return errors.Join(errs...)
 }

@@ -14,10 +14,10 @@ import (
 // TestInitramfsGolden holds the bytes of each compression, whatever the cores.
 func TestInitramfsGolden(t *testing.T) {
 	for compression, golden := range map[string]string{
-		"none": "46a1d380acc469ea96ce96b0f169976ac0b806a5adc4bbc38882034331fd9358",
-		"gzip": "cb138051db2e3bdb8f1502e3418b9dbd8c55fe4bc60abb746c872f5d40937819",
-		"zstd": "68a7a00454beeb44690bca61d809167b674cb5596cbf13163ac1eec75cbae42e",
-		"xz":   "b88644a9d35e305f6f30ecc0282e0dece8caae1c53e4a703155ff667a64b9a3d",
+		"none": "8299b054a5faac670240efe0b9a15d418aeb8f67057c12d668497d164989ba65",
+		"gzip": "953f25e4a6adbc771881a5e82fb3b5c640db2ba152b3c5f75ceb037bd5b728ab",
+		"zstd": "e91d76388a618b0f785e8f1aaedc16553ee390892fc5f79655286d35867c0e84",
+		"xz":   "08993b5a98e0a33ed4131aaaf555ea9169db02b4519ddec8056d17bf02d13916",
 	} {
 		for _, procs := range []int{1, 7} {
 			old := runtime.GOMAXPROCS(procs)

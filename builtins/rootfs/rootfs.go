@@ -20,26 +20,43 @@ import (
 )
 
 // Builtins returns the builtins of this group.
-func Builtins() []*schema.Builtin { return []*schema.Builtin{Rootfs, NewUser, Initramfs} }
+func Builtins() []*schema.Builtin {
+	return []*schema.Builtin{
+		Rootfs, NewUser, NewSecret, NewService, NewDHCP, NewStatic, NewDevice, Initramfs,
+	}
+}
 
 type rootfsArgs struct {
-	Contents  []*schema.Artifact          `star:"contents" default:"[]" kind:"tree" doc:"trees that are laid over one another at /"`
-	Files     schema.Dict[starlark.Value] `star:"files,keyword,optional" doc:"dict of paths to a file, a tree, or a string that is the file's text; these replace what contents has"`
-	Dirs      []string                    `star:"dirs,keyword,optional" doc:"more folders"`
-	Symlinks  map[string]string           `star:"symlinks,keyword,optional" doc:"dict of paths to the targets of symbolic links"`
-	Users     []*User                     `star:"users,keyword,optional" doc:"users besides root and nobody, made with user(); one called root replaces root"`
-	Groups    map[string]uint32           `star:"groups,keyword,optional" doc:"dict of more groups to their numbers"`
-	Hostname  string                      `star:"hostname,keyword" default:"\"\"" doc:"text of /etc/hostname; also in /etc/hosts"`
-	Hosts     schema.Dict[action.Late]    `star:"hosts,keyword,optional" doc:"dict of addresses to names, for /etc/hosts"`
-	Inittab   []action.Late               `star:"inittab,keyword,optional" doc:"lines of /etc/inittab; by default, if rc is given, one that runs it and a shell"`
-	RC        starlark.Value              `star:"rc,keyword,optional" doc:"a file or a text: the script /etc/init.d/rcS that runs at boot"`
-	Fstab     []action.Late               `star:"fstab,keyword,optional" doc:"lines of /etc/fstab"`
-	Modes     map[string]uint32           `star:"modes,keyword,optional" doc:"dict of paths to permission bits, as 0o755"`
-	Owners    map[string]string           `star:"owners,keyword,optional" doc:"dict of paths to USER, USER:GROUP or numbers; holds for all that is below"`
-	FHS       bool                        `star:"fhs,keyword" default:"True" doc:"make the folders of the Filesystem Hierarchy Standard that are missing"`
-	Init      string                      `star:"init,keyword" default:"\"\"" doc:"a program that must be there and be executable, as \"/sbin/init\""`
-	Overwrite bool                        `star:"overwrite,keyword" default:"False" doc:"let a later tree of contents replace files of an earlier one; otherwise that is an error"`
-	Name      string                      `star:"name,keyword" default:"\"rootfs\"" doc:"what messages call it"`
+	Contents     []*schema.Artifact           `star:"contents" default:"[]" kind:"tree" doc:"trees that are laid over one another at /"`
+	Files        schema.Dict[starlark.Value]  `star:"files,keyword,optional" doc:"dict of paths to a file, a tree, or a string that is the file's text; these replace what contents has"`
+	Dirs         []string                     `star:"dirs,keyword,optional" doc:"more folders"`
+	Symlinks     map[string]string            `star:"symlinks,keyword,optional" doc:"dict of paths to the targets of symbolic links"`
+	Devices      map[string]*Device           `star:"devices,keyword,optional" doc:"dict of paths to device nodes, as device(\"char\", 5, 1)"`
+	Users        []*User                      `star:"users,keyword,optional" doc:"users besides root and nobody, made with user(); one called root replaces root"`
+	Groups       map[string]uint32            `star:"groups,keyword,optional" doc:"dict of more groups to their numbers"`
+	Hostname     string                       `star:"hostname,keyword" default:"\"\"" doc:"text of /etc/hostname; also in /etc/hosts"`
+	Hosts        schema.Dict[action.Late]     `star:"hosts,keyword,optional" doc:"dict of addresses to names, for /etc/hosts"`
+	Network      starlark.Value               `star:"network,keyword,optional" doc:"dhcp(\"eth0\"), static_address(…), or a list of them; lo is brought up in any case"`
+	Nameservers  []string                     `star:"nameservers,keyword,optional" doc:"addresses for /etc/resolv.conf; by default, with dhcp, those that the network tells"`
+	Services     []*Service                   `star:"services,keyword,optional" doc:"what is started at boot, made with service(), in this order unless they say otherwise"`
+	Consoles     *[]string                    `star:"consoles,keyword,optional" doc:"terminals with a login prompt, as \"tty1\" or \"ttyS0\"; by default the kernel's console, with a shell of root's as long as nobody has a password"`
+	Keymap       string                       `star:"keymap,keyword" default:"\"\"" doc:"layout of the keyboard, as \"be-latin1\"; it is compiled with loadkeys from data"`
+	Timezone     string                       `star:"timezone,keyword" default:"\"\"" doc:"time zone, as \"Europe/Brussels\", from data or contents"`
+	Data         *schema.Artifact             `star:"data,keyword,optional" kind:"tree" doc:"where keymap and timezone come from: system_data() of @stdlib//toolchains.star"`
+	Clock        string                       `star:"clock,keyword" default:"\"\"" doc:"date before which the system's clock never is, as \"2026-01-31\"; by default 2026-01-01"`
+	Inittab      []action.Late                `star:"inittab,keyword,optional" doc:"lines of /etc/inittab instead of those that rootfs makes"`
+	RC           starlark.Value               `star:"rc,keyword,optional" doc:"a file or a text: the script /etc/init.d/rcS that runs at boot, instead of one that rootfs makes"`
+	Fstab        []action.Late                `star:"fstab,keyword,optional" doc:"lines of /etc/fstab; disk_image adds its partitions"`
+	Modes        map[string]uint32            `star:"modes,keyword,optional" doc:"dict of paths to permission bits, as 0o755, or 0o4755 with set-id"`
+	Owners       map[string]string            `star:"owners,keyword,optional" doc:"dict of paths to USER, USER:GROUP or numbers; holds for all that is below"`
+	Capabilities map[string]string            `star:"capabilities,keyword,optional" doc:"dict of programs to capabilities, as \"cap_net_raw+ep\""`
+	Xattrs       map[string]map[string]string `star:"xattrs,keyword,optional" doc:"dict of paths to dicts of extended attributes"`
+	FHS          bool                         `star:"fhs,keyword" default:"True" doc:"make the folders of the Filesystem Hierarchy Standard that are missing"`
+	Init         string                       `star:"init,keyword" default:"\"\"" doc:"a program that must be there and be executable, as \"/sbin/init\""`
+	Overwrite    bool                         `star:"overwrite,keyword" default:"False" doc:"let a later tree of contents replace files of an earlier one; otherwise that is an error"`
+	Kernel       *schema.Artifact             `star:"kernel,keyword,optional" kind:"kernel,kernel_config" doc:"the kernel that is to run this, against whose options and architecture the tree is checked; it is no part of the tree"`
+	Unchecked    []string                     `star:"unchecked,keyword,optional" doc:"paths that are not checked, each with all that is below"`
+	Name         string                       `star:"name,keyword" default:"\"rootfs\"" doc:"what messages call it"`
 }
 
 // Rootfs is the builtin `rootfs`.
@@ -50,13 +67,26 @@ Filesystem Hierarchy Standard, /etc/passwd, group and shadow, and what the other
 arguments say. Everything belongs to root but what users and owners say: a home
 folder belongs to its user, with all that is in it.
 
+With services, network, keymap, clock or consoles it also makes what a system
+boots with: /etc/inittab, /etc/init.d/rcS and a script for each service, for
+busybox' init. They mount /proc, /sys, /dev, /run and what /etc/fstab has, set
+clock, host name, key map and addresses, and start the services in order.
+
+Trees from Debian's packages may be among contents: where one of the trees has
+/bin, /lib and the like as links into /usr, the others' files go there too; the
+users that packages declare are kept; no maintainer script is run.
+
 A file laid by files is executable if it is a program or starts with #!, unless
 modes says otherwise. It is an error if a script in a folder for programs or in
 /etc/init.d is not executable, or names an interpreter that is not there.
 
-	root = rootfs([bb], hostname = "lab", rc = file("rc"), init = "/sbin/init",
-	              users = [user("lab", uid = 1000)],
-	              files = {"/etc/motd": "hello\n"})`, callRootfs,
+	root = rootfs(
+	    [bb, linux.modules], kernel = linux, init = "/sbin/init", hostname = "lab",
+	    users = [user("root", password = secret("root")), user("lab", uid = 1000)],
+	    network = dhcp("eth0"), keymap = "be-latin1", timezone = "Europe/Brussels", data = system_data(),
+	    services = [service("web", "httpd -f -h /srv/www", respawn = True)],
+	    files = {"/etc/motd": "hello\n"},
+	)`, callRootfs,
 	schema.Returns("a tree"))
 
 func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
@@ -71,9 +101,14 @@ func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
 	errs := []error{
 		errUsers,
 		generated(c, a, &p, acc),
+		boot(c, a, &p, &spec, acc),
 		laid(c, a, &p, &spec),
-		owners(c, a, &p, acc),
+		owners(c, a, &p),
 		modes(c, a, &p),
+		devices(c, a, &p),
+		xattrs(c, a, &p),
+		consoles(c, a),
+		data(c, a, &p, &spec),
 		checkPaths(c, a),
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -90,7 +125,7 @@ func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
 // laid reads the argument files: artifacts become inputs, strings texts.
 func laid(c *schema.Call, a *rootfsArgs, p *composeParams, spec *action.Spec) error {
 	files := a.Files
-	if a.RC != nil && a.RC != starlark.None {
+	if given(a.RC) {
 		files = append(slices.Clip(files), schema.Entry[starlark.Value]{Key: "/" + rcPath, Value: a.RC})
 		p.Modes = append(p.Modes, pathMode{rcPath, action.ModeExec})
 	}
@@ -108,7 +143,7 @@ func laid(c *schema.Call, a *rootfsArgs, p *composeParams, spec *action.Spec) er
 			continue
 		case seen[path]:
 			errs = append(errs, c.ArgErrorf(arg, "got the path %q twice", "/"+path))
-		case slices.ContainsFunc(p.Texts, func(t text) bool { return t.Path == path }):
+		case slices.Contains(accountFiles, path), slices.ContainsFunc(p.Texts, func(t text) bool { return t.Path == path }):
 			errs = append(errs, c.ArgErrorf(arg, "got a file at %q, which %s makes: use only one of them", "/"+path, maker(path)))
 		}
 		seen[path] = true
@@ -151,6 +186,11 @@ func noPaths(c *schema.Call, arg, s string) error {
 // checkPaths looks at what remains: dirs, symlinks, init, hostname.
 func checkPaths(c *schema.Call, a *rootfsArgs) error {
 	var errs []error
+	for i, u := range a.Unchecked {
+		if p, err := action.CleanPath(u); err != nil || p == "" {
+			errs = append(errs, c.ArgErrorf(fmt.Sprintf("unchecked[%d]", i), "got %q, want a path in the tree", u))
+		}
+	}
 	for i, d := range a.Dirs {
 		if _, err := action.CleanPath(d); err != nil {
 			errs = append(errs, c.ArgErrorf(fmt.Sprintf("dirs[%d]", i), "%w", err))

@@ -19,6 +19,10 @@ type User struct {
 	uid, gid                   int64 // -1: not given
 	groups                     []string
 	hash                       action.Late
+	password                   bool // has one, or none is asked for
+	keys                       []action.Late
+	system                     bool
+	site                       []action.Frame
 }
 
 // The methods of starlark.Value.
@@ -29,24 +33,34 @@ func (u *User) Truth() starlark.Bool  { return true }
 func (u *User) Hash() (uint32, error) { return starlark.String(u.name).Hash() }
 
 type userArgs struct {
-	Name    string      `star:"name" doc:"login name: lower-case letters, digits, '_' and '-', at most 32"`
-	UID     *uint32     `star:"uid,keyword,optional" doc:"number; by default the first free one from 1000"`
-	GID     *uint32     `star:"gid,keyword,optional" doc:"number of the primary group; by default the user has a group of its own, of the same name and number"`
-	Home    string      `star:"home,keyword" default:"\"\"" doc:"home folder; by default /home/NAME"`
-	Shell   string      `star:"shell,keyword" default:"\"/bin/sh\"" doc:"login shell"`
-	Comment string      `star:"comment,keyword" default:"\"\"" doc:"full name"`
-	Groups  []string    `star:"groups,keyword,optional" doc:"more groups, by name"`
-	Hash    action.Late `star:"password_hash,keyword" default:"\"!\"" doc:"as in shadow(5); \"!\" is no login by password, \"\" login without one"`
+	Name     string         `star:"name" doc:"login name: lower-case letters, digits, '_' and '-', at most 32"`
+	UID      *uint32        `star:"uid,keyword,optional" doc:"number; by default the first free one from 1000, of a system user from 101"`
+	GID      *uint32        `star:"gid,keyword,optional" doc:"number of the primary group; by default the user has a group of its own, of the same name and number"`
+	Home     string         `star:"home,keyword" default:"\"\"" doc:"home folder; by default /home/NAME, of a system user /nonexistent"`
+	Shell    string         `star:"shell,keyword" default:"\"\"" doc:"login shell; by default /bin/sh, of a system user /usr/sbin/nologin"`
+	Comment  string         `star:"comment,keyword" default:"\"\"" doc:"full name"`
+	Groups   []string       `star:"groups,keyword,optional" doc:"more groups, by name"`
+	Password *schema.Secret `star:"password,keyword,optional" doc:"the password, as secret(\"root\"); its hash is sha512-crypt"`
+	SSHKeys  []action.Late  `star:"ssh_keys,keyword,optional,text" doc:"public keys that may log in over ssh: strings, or files such as file(\"id_ed25519.pub\")"`
+	System   bool           `star:"system,keyword" default:"False" doc:"a user that a program runs as, and nobody logs in as"`
+	Hash     *action.Late   `star:"password_hash,keyword,optional" doc:"instead of password, as in shadow(5); \"\" is login without a password; by default there is no login by password"`
 }
 
 // NewUser is the builtin `user`.
 var NewUser = schema.New("user", `user describes an account for rootfs.
 
-	users = [user("lab", uid = 1000, groups = ["audio"])]`, callUser, schema.Returns("a user"))
+	users = [
+	    user("root", password = secret("root"), ssh_keys = [file("id_ed25519.pub")]),
+	    user("lab", uid = 1000, groups = ["audio"]),
+	    user("sshd", system = True, home = "/run/sshd"),
+	]`, callUser, schema.Returns("a user"))
 
 func callUser(c *schema.Call, a *userArgs) (starlark.Value, error) {
-	u := &User{name: a.Name, home: a.Home, shell: a.Shell, comment: a.Comment, groups: a.Groups, hash: a.Hash, uid: -1, gid: -1}
-	var errs []error
+	u := &User{
+		name: a.Name, home: a.Home, shell: a.Shell, comment: a.Comment, groups: a.Groups, keys: a.SSHKeys,
+		system: a.System, uid: -1, gid: -1, site: c.Site(),
+	}
+	errs := []error{u.login(c, a)}
 	if !validAccount(a.Name) {
 		errs = append(errs, c.ArgErrorf("name", "got %q, want lower-case letters, digits, '_' and '-', starting with a letter or '_', at most 32", a.Name))
 	}
@@ -55,7 +69,7 @@ func callUser(c *schema.Call, a *userArgs) (starlark.Value, error) {
 			errs = append(errs, c.ArgErrorf(arg, "got %q, want an absolute path without ':'", v))
 		}
 	}
-	for arg, v := range map[string]string{"comment": a.Comment, "password_hash": string(a.Hash)} {
+	for arg, v := range map[string]string{"comment": a.Comment, "password_hash": string(u.hash)} {
 		if strings.ContainsAny(v, ":\n") {
 			errs = append(errs, c.ArgErrorf(arg, "got a ':' or a line break, which separate the fields of the file"))
 		}
@@ -68,8 +82,57 @@ func callUser(c *schema.Call, a *userArgs) (starlark.Value, error) {
 	}
 	if u.home == "" {
 		u.home = "/home/" + u.name
+		if u.system {
+			u.home = "/nonexistent"
+		}
+	}
+	if u.shell == "" {
+		u.shell = "/bin/sh"
+		if u.system {
+			u.shell = "/usr/sbin/nologin"
+		}
 	}
 	return u, errors.Join(errs...)
+}
+
+// login sets how the user may log in. A hash of "!" locks an account: sshd then
+// takes no key either. One of "*" is no password's.
+func (u *User) login(c *schema.Call, a *userArgs) error {
+	var errs []error
+	u.hash = "!"
+	if len(u.keys) > 0 || u.system {
+		u.hash = "*"
+	}
+	for i, k := range u.keys {
+		if refs, err := c.Session().Scope.Refs(string(k)); err != nil || len(refs) > 0 {
+			continue // a file's are looked at when it is read
+		}
+		for line := range strings.Lines(string(k)) {
+			if line = strings.TrimSpace(line); line == "" {
+				continue
+			}
+			if err := publicKey(line); err != nil {
+				errs = append(errs, c.ArgErrorf(fmt.Sprintf("ssh_keys[%d]", i), "%w", err))
+			}
+		}
+	}
+	switch {
+	case a.Password != nil && a.Hash != nil:
+		errs = append(errs, c.ArgErrorf("password_hash", "got a hash and a password, want one of them"))
+	case a.Password != nil:
+		hash, err := passwordHash(c, a.Password, u.name)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		u.hash, u.password = hash, true
+	case a.Hash != nil:
+		u.hash = *a.Hash
+		u.password = *a.Hash == "" || strings.HasPrefix(string(*a.Hash), "$")
+	}
+	if u.system && (u.password || len(u.keys) > 0) {
+		errs = append(errs, c.ArgErrorf("system", "got a system user with a password or keys, as which nobody logs in"))
+	}
+	return errors.Join(errs...)
 }
 
 func validAccount(s string) bool {
@@ -102,6 +165,13 @@ var baseGroups = map[string]uint32{
 
 // firstUID is where numbers are given out from, as Debian does.
 const firstUID = 1000
+
+func firstUIDOf(u *User) int64 {
+	if u.system {
+		return 101
+	}
+	return firstUID
+}
 
 // newAccounts puts root and nobody with the users and numbers those that have none.
 func newAccounts(c *schema.Call, users []*User, groups map[string]uint32) (*accounts, error) {
@@ -153,7 +223,7 @@ func (acc *accounts) add(u *User, all []*User) error {
 	}
 	uid := u.uid
 	if uid < 0 {
-		for uid = firstUID; acc.taken(uid) || slices.ContainsFunc(all, func(o *User) bool { return o.uid == uid }); {
+		for uid = firstUIDOf(u); acc.taken(uid) || slices.ContainsFunc(all, func(o *User) bool { return o.uid == uid }); {
 			uid++
 		}
 	} else if acc.taken(uid) {
@@ -195,30 +265,55 @@ func (acc *accounts) find(name string) *account {
 	return nil
 }
 
+// passwords reports whether anybody can log in by password.
+func (acc *accounts) passwords() bool {
+	return slices.ContainsFunc(acc.users, func(a account) bool { return a.password })
+}
+
+// params are the accounts with their numbers, groups sorted by number.
+func (acc *accounts) params() accountParams {
+	var p accountParams
+	for _, u := range acc.users {
+		p.Users = append(p.Users, userParams{
+			Name: u.name, UID: u.uid, GID: u.gid, Comment: u.comment, Home: u.home, Shell: u.shell, Hash: u.hash, Keys: u.keys,
+		})
+	}
+	for _, n := range sortedKeys(acc.groups) {
+		p.Groups = append(p.Groups, groupParams{Name: n, GID: acc.groups[n], Members: acc.members[n]})
+	}
+	slices.SortStableFunc(p.Groups, func(x, y groupParams) int { return int(int64(x.GID) - int64(y.GID)) })
+	return p
+}
+
 // owner resolves "user", "user:group" and numbers.
-func (acc *accounts) owner(s string) (uid, gid uint32, err error) {
+func (a *accountParams) owner(s string) (uid, gid uint32, err error) {
 	name, group, hasGroup := strings.Cut(s, ":")
-	if u := acc.find(name); u != nil {
-		uid, gid = u.uid, u.gid
+	if i, ok := a.user(name); ok {
+		uid, gid = a.Users[i].UID, a.Users[i].GID
 	} else if n, perr := strconv.ParseUint(name, 10, 32); perr == nil {
 		uid, gid = uint32(n), uint32(n)
 	} else {
 		var names []string
-		for _, u := range acc.users {
-			names = append(names, u.name)
+		for _, u := range a.Users {
+			names = append(names, u.Name)
 		}
 		return 0, 0, unknown("user", name, names)
 	}
-	if hasGroup {
-		if g, ok := acc.groups[group]; ok {
-			gid = g
-		} else if n, perr := strconv.ParseUint(group, 10, 32); perr == nil {
-			gid = uint32(n)
-		} else {
-			return 0, 0, unknown("group", group, sortedKeys(acc.groups))
-		}
+	if !hasGroup {
+		return uid, gid, nil
 	}
-	return uid, gid, nil
+	if _, g, ok := a.group(group); ok {
+		return uid, g, nil
+	}
+	n, perr := strconv.ParseUint(group, 10, 32)
+	if perr != nil {
+		var names []string
+		for _, g := range a.Groups {
+			names = append(names, g.Name)
+		}
+		return 0, 0, unknown("group", group, names)
+	}
+	return uid, uint32(n), nil
 }
 
 func unknown(what, got string, all []string) error {

@@ -26,8 +26,9 @@ type app struct {
 	color     string
 	cache     string
 	json      bool
-	quiet     bool   // nothing but errors
-	file      string // the script, once it is known
+	quiet     bool     // nothing but errors
+	secrets   []string // NAME=FILE
+	file      string   // the script, once it is known
 	targets   []labstar.Target
 	events    *jsonSink
 	transfers transfers
@@ -59,6 +60,10 @@ func (a *app) jsonFlag(fs *pflag.FlagSet) {
 
 func (a *app) quietFlag(fs *pflag.FlagSet) {
 	fs.BoolVarP(&a.quiet, "quiet", "q", false, "print nothing but errors")
+}
+
+func (a *app) secretFlag(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&a.secrets, "secret", nil, "`NAME=FILE`: the file that holds the secret NAME of the script")
 }
 
 // start applies the common flags.

@@ -34,6 +34,7 @@ labstar plan examples/tiny/lab.star page`,
 			jobs := fs.IntP("jobs", "j", runtime.NumCPU(), "how many jobs would run at once (default: as many as there are cores)")
 			a.jsonFlag(fs)
 			a.cacheFlag(fs)
+			a.secretFlag(fs)
 			return func(ctx context.Context, args []string) error {
 				if *jobs < 1 {
 					return usagef("plan", "--jobs: got %d, want at least 1", *jobs)

@@ -47,6 +47,7 @@ labstar run --debug lab.star busybox     # a shell where it failed`,
 			fs.StringVar(&o.trace, "trace", "", "write a trace for https://ui.perfetto.dev to this `file`")
 			a.jsonFlag(fs)
 			a.cacheFlag(fs)
+			a.secretFlag(fs)
 			return o.run
 		},
 	}

@@ -27,6 +27,7 @@ labstar targets --json examples/tiny/lab.star`,
 		setup: func(a *app, fs *pflag.FlagSet) runner {
 			a.jsonFlag(fs)
 			a.cacheFlag(fs)
+			a.secretFlag(fs)
 			return func(ctx context.Context, args []string) error {
 				file, rest := splitFile(args)
 				if len(rest) > 0 {

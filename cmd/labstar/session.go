@@ -10,6 +10,7 @@ import (
 	"github.com/labstar/labstar"
 	"github.com/labstar/labstar/builtins"
 	"github.com/labstar/labstar/internal/config"
+	"github.com/labstar/labstar/starlark/schema"
 )
 
 // defaultScript is the script that commands are about when none is named.
@@ -58,11 +59,16 @@ func (a *app) open(file string, opts ...labstar.Option) (*labstar.Labstar, error
 	if err != nil {
 		return nil, err
 	}
+	secret, err := a.secretSource(cfg)
+	if err != nil {
+		return nil, err
+	}
 	base := []labstar.Option{
 		labstar.WithBuiltins(builtins.All()...),
 		labstar.WithResolvers(builtins.Resolvers()),
 		labstar.WithDir(filepath.Dir(file)),
 		labstar.WithConfig(cfg.Get),
+		labstar.WithSecrets(secret),
 		labstar.WithPrint(a.scriptPrints),
 		labstar.WithLockProgress(a.transfers.tell),
 		labstar.WithLockNotes(func(s string) { a.say("note: %s", s) }),
@@ -71,6 +77,25 @@ func (a *app) open(file string, opts ...labstar.Option) (*labstar.Labstar, error
 		base = append(base, labstar.WithStoreDir(a.cache))
 	}
 	return labstar.New(append(base, opts...)...)
+}
+
+// secretSource gives the values of secrets: those of --secret before those of the
+// environment and the settings.
+func (a *app) secretSource(cfg *config.Config) (func(string) (string, error), error) {
+	files := map[string]string{}
+	for _, s := range a.secrets {
+		name, file, ok := strings.Cut(s, "=")
+		if !ok || !schema.ValidSecretName(name) || file == "" {
+			return nil, usagef(a.command, "--secret: got %q, want NAME=FILE, as root=password.txt", s)
+		}
+		files[name] = file
+	}
+	return func(name string) (string, error) {
+		if file, ok := files[name]; ok {
+			return config.SecretFile(name, file)
+		}
+		return cfg.Secret(name)
+	}, nil
 }
 
 func noScript(file string, err error) error {

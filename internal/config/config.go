@@ -14,6 +14,8 @@
 //	debian.archive        the same for archives that keep superseded packages
 //	debian.ignore-expiry  yes: take suites whose Valid-Until has passed (snapshots)
 //	debian.keyring        a file of further OpenPGP keys that may sign suites
+//	secret.NAME           the file that holds the secret NAME; the environment's
+//	                      LABSTAR_SECRET_NAME is the value itself, see Secret
 //
 // Proxies are those of the environment (HTTPS_PROXY and so on).
 package config

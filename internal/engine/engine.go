@@ -7,6 +7,7 @@
 // computed and asked for (the early cutoff), and only then is it run. The pieces:
 //
 //	graph.go     the first pass
+//	bind.go      what depends on secrets, and under which name it is found
 //	schedule.go  the second: what runs next, and the budget
 //	settle.go    one action: found by its key, or run under its lock
 //	resolve.go   an action and its built inputs -> a key
@@ -40,6 +41,8 @@ type Options struct {
 	Downloads int
 	// Config gives the settings of this machine to ops with Network.
 	Config func(key string) string
+	// Secret gives the value of a secret, or an error that says how to give it.
+	Secret func(name string) (string, error)
 	// Events is told what happens; nil for nobody.
 	Events func(Event)
 	// KeepGoing runs what does not depend on a failed action.

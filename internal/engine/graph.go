@@ -64,7 +64,7 @@ func (d *discovery) visit(ctx context.Context, a *action.Action) (*node, error) 
 	if n, seen := d.nodes[def]; seen {
 		return n, nil
 	}
-	res, err := d.engine.opts.Store.Result(ctx, def)
+	res, err := d.lookUp(ctx, a)
 	if err == nil && hasOutputs(res, a) {
 		d.nodes[def] = nil
 		d.graph.results[def] = res
@@ -97,6 +97,28 @@ func (d *discovery) visit(ctx context.Context, a *action.Action) (*node, error) 
 	})
 	d.graph.needed = append(d.graph.needed, n)
 	return n, depErr
+}
+
+// lookUp finds what the store has of a. Secrets are bound here; one that is not
+// given is told when the action runs, if anything needs it.
+func (d *discovery) lookUp(ctx context.Context, a *action.Action) (*action.Result, error) {
+	if len(a.Secrets) > 0 {
+		res, err := d.engine.Bind(ctx, a)
+		if err != nil {
+			return nil, store.ErrNotFound
+		}
+		return res, nil
+	}
+	for _, b := range a.Bound() {
+		if _, err := d.visit(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	name, ok := storeName(a, func(def action.Digest) *action.Result { return d.graph.results[def] })
+	if !ok {
+		return nil, store.ErrNotFound
+	}
+	return d.engine.opts.Store.Result(ctx, name)
 }
 
 // hasOutputs guards against results of a builtin that since got other outputs.

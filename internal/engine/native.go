@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/labstar/labstar/action"
@@ -209,6 +210,20 @@ func (v *nativeEnv) Progress(done, total int64) {
 }
 
 func (v *nativeEnv) Config(key string) string { return v.engine.opts.Config(key) }
+
+func (v *nativeEnv) Secret(name string) (string, error) {
+	if !slices.Contains(v.resolved.Action.Secrets, name) {
+		panic(fmt.Sprintf("secret %q is not declared", name))
+	}
+	if v.engine.opts.Secret == nil {
+		return "", fmt.Errorf("secret %q is not given: this program gives none", name)
+	}
+	value, err := v.engine.opts.Secret(name)
+	if err == nil && value == "" {
+		err = fmt.Errorf("secret %q is empty", name)
+	}
+	return value, err
+}
 
 func (v *nativeEnv) TempDir() (string, error) {
 	dir, err := v.engine.opts.Store.Scratch(v.ctx)

@@ -196,15 +196,19 @@ func (s *schedule) output(a *action.Artifact) (action.OutputDigest, error) {
 	if src := a.Action.Source; src != nil {
 		return action.OutputDigest{Name: a.Output().Name, Kind: src.Kind, Digest: src.Digest}, nil
 	}
-	s.mu.Lock()
-	res := s.graph.results[a.Action.Definition()]
-	s.mu.Unlock()
-	if res != nil {
+	if res := s.result(a.Action.Definition()); res != nil {
 		if out, ok := res.Output(a.Output().Name); ok {
 			return out, nil
 		}
 	}
 	return action.OutputDigest{}, fmt.Errorf("%s has no result", a.Describe())
+}
+
+// result returns what is settled, by definition; nil for what is not.
+func (s *schedule) result(definition action.Digest) *action.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.graph.results[definition]
 }
 
 // nodeQueue is a heap of nodes, most urgent first, then as the script made them.

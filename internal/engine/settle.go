@@ -16,6 +16,14 @@ import (
 // settle finds or makes the result of a node whose inputs are built.
 func (e *Engine) settle(ctx context.Context, s *schedule, n *node, slot int) (res *action.Result, ran bool, err error) {
 	a, st := n.action, e.opts.Store
+	if len(a.Secrets) > 0 {
+		res, err = e.Bind(ctx, a)
+		return res, err == nil, err
+	}
+	name, ok := storeName(a, s.result)
+	if !ok {
+		return nil, false, fmt.Errorf("internal error: %s is run before what its secrets give", a.Title)
+	}
 	r, err := e.resolve(ctx, a, s.output)
 	if err != nil {
 		return nil, false, err
@@ -35,7 +43,7 @@ func (e *Engine) settle(ctx context.Context, s *schedule, n *node, slot int) (re
 			return false, err
 		}
 		e.emit(Event{Kind: EventCached, Action: a, Count: 1, Result: res})
-		return true, st.PutResult(ctx, res, a.Definition())
+		return true, st.PutResult(ctx, res, name)
 	}
 	if ok, err := find(); ok || err != nil {
 		return res, false, err
@@ -57,7 +65,7 @@ func (e *Engine) settle(ctx context.Context, s *schedule, n *node, slot int) (re
 	if err != nil {
 		return nil, false, err
 	}
-	return res, true, st.PutResult(ctx, res, key, a.Definition())
+	return res, true, st.PutResult(ctx, res, key, name)
 }
 
 // key returns the key; a fixed output's is its hash, whoever fetches it from where.

@@ -84,6 +84,9 @@ func (d *differ) compare(o, n *Node, chain []string) {
 		what = append(what, fmt.Sprintf("labstar's %s: version %d -> %d", n.Op, o.Version, n.Version))
 	}
 	what = append(what, diffJSON(o.Params, n.Params)...)
+	if len(what) == 0 && len(n.Secrets) > 0 {
+		what = append(what, "the secret "+strings.Join(n.Secrets, ", ")+" changed")
+	}
 	type pairOf struct{ o, n *Node }
 	var below []pairOf
 	for _, e := range n.Inputs {

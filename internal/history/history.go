@@ -28,12 +28,14 @@ type Target struct {
 
 // Node is one action or source.
 type Node struct {
-	Definition string          `json:"definition"` // hexadecimal
+	// Definition is hexadecimal; of what depends on secrets, with their results.
+	Definition string          `json:"definition"`
 	Op         string          `json:"op"`
 	Version    int             `json:"version,omitempty"`
 	Title      string          `json:"title"`
 	Params     json.RawMessage `json:"params,omitempty"` // tokens replaced by names
 	Source     *Source         `json:"source,omitempty"`
+	Secrets    []string        `json:"secrets,omitempty"` // names
 	Site       []action.Frame  `json:"site,omitempty"`
 	Inputs     []Edge          `json:"inputs,omitempty"`
 	// Outputs is a hash of what the action left, "" if the run did not come to
@@ -89,7 +91,7 @@ func (c *capture) node(a *action.Action) int {
 	if i, ok := c.index[def]; ok {
 		return i
 	}
-	n := Node{Definition: def.Hex(), Title: a.Title, Site: a.Site}
+	n := Node{Definition: c.name(a), Title: a.Title, Site: a.Site, Secrets: a.Secrets}
 	if src := a.Source; src != nil {
 		n.Op = "source"
 		n.Source = &Source{Path: src.Path, Tree: src.Kind == action.Tree, Digest: src.Digest}
@@ -118,6 +120,20 @@ func (c *capture) node(a *action.Action) int {
 	c.graph.Nodes = append(c.graph.Nodes, n)
 	c.index[def] = i
 	return i
+}
+
+// name is the definition, with what the secrets below gave in that run.
+func (c *capture) name(a *action.Action) string {
+	name := a.Definition().Hex()
+	for _, b := range a.Bound() {
+		if c.run.Result == nil {
+			break
+		}
+		if res := c.run.Result(b.Definition()); res != nil {
+			name += " " + hashOutputs(res)
+		}
+	}
+	return name
 }
 
 // hashOutputs hashes what the outputs are, and not how long they took.

@@ -1,0 +1,21 @@
+# A place that has something mounted already is left alone.
+pseudo() {
+	grep -q "^[^ ]* $3 " /proc/mounts 2>/dev/null && return
+	mkdir -p "$3" 2>/dev/null
+	mount -t "$1" -o "$2" "$1" "$3"
+}
+pseudo proc nosuid,nodev,noexec /proc
+pseudo sysfs nosuid,nodev,noexec /sys
+pseudo devtmpfs mode=755 /dev
+pseudo devpts mode=620,gid=5 /dev/pts
+pseudo tmpfs mode=1777 /dev/shm
+pseudo tmpfs mode=755 /run
+mkdir -p /run/lock /run/service
+if [ -s /etc/fstab ]; then
+	if grep -q '^[^#][^ 	]*[ 	][ 	]*/[ 	]' /etc/fstab; then
+		mount -o remount /
+	fi
+	mount -a
+fi
+# A root that can't be written (squashfs) gets a /tmp in memory.
+[ -w /tmp ] || pseudo tmpfs mode=1777 /tmp

@@ -1,0 +1,37 @@
+package kconfig
+
+import "testing"
+
+func TestNeed(t *testing.T) {
+	c := ParseConfig([]byte("CONFIG_PACKET=m\nCONFIG_VT=y\nCONFIG_VT_CONSOLE=y\n# CONFIG_UNIX is not set\n"))
+	for _, v := range []struct {
+		need Need
+		want string
+	}{
+		{Need{Option: "PACKET", By: "udhcpc"}, ""},
+		{Need{Option: "UNIX|VT", By: "x"}, ""},
+		{Need{Option: "PACKET", By: "udhcpc", BuiltIn: true},
+			`checking kernel: CONFIG_PACKET is a module, and udhcpc needs it built in; add options = {"PACKET": True} to kernel_config`},
+		{Need{Option: "UNIX", By: "dropbear"},
+			`checking kernel: CONFIG_UNIX is off, and dropbear needs it; add options = {"UNIX": True} to kernel_config`},
+		{Need{Option: "RD_ZSTD|RD_XZ", By: "an initramfs"},
+			`checking kernel: CONFIG_RD_ZSTD and CONFIG_RD_XZ are off, and an initramfs needs one of them; add options = {"RD_ZSTD": True} to kernel_config`},
+	} {
+		got := ""
+		if err := c.Check(v.need); err != nil {
+			got = err.Error()
+		}
+		if got != v.want {
+			t.Errorf("got  %s\nwant %s", got, v.want)
+		}
+	}
+	for tty, want := range map[string]string{"ttyS0": "SERIAL_8250_CONSOLE", "tty1": "VT_CONSOLE", "ttyAMA0": "SERIAL_AMBA_PL011_CONSOLE", "hvc0": "HVC_DRIVER"} {
+		n, ok := Console(tty)
+		if !ok || n.Option != want {
+			t.Errorf("%s: got %+v, want %s", tty, n, want)
+		}
+	}
+	if n, ok := Console("console"); ok {
+		t.Errorf("got %+v for the kernel's own console", n)
+	}
+}

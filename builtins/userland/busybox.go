@@ -24,7 +24,7 @@ import (
 )
 
 // Builtins returns the builtins of this group.
-func Builtins() []*schema.Builtin { return []*schema.Builtin{Busybox} }
+func Builtins() []*schema.Builtin { return []*schema.Builtin{Busybox, Glibc, Musl} }
 
 type busyboxArgs struct {
 	Source    *schema.Artifact `star:"source" kind:"tree" doc:"busybox' source tree, as from debian_source(\"busybox\")"`
@@ -32,6 +32,8 @@ type busyboxArgs struct {
 	Base      string           `star:"base,keyword" default:"\"defconfig\"" enum:"defconfig,allnoconfig" doc:"what is on before options is looked at: nearly everything, or nothing"`
 	Options   starlark.Value   `star:"options,keyword,optional" doc:"a dict of option names, with or without CONFIG_, to True, False, a number or a string; each must take effect"`
 	Static    bool             `star:"static,keyword" default:"True" doc:"link statically, so that the program needs no C library where it runs"`
+	Libc      *schema.Artifact `star:"libc,keyword,optional" kind:"libc" doc:"the C library to compile and link with, as from glibc() or musl(); by default the toolchain's"`
+	Arch      *string          `star:"arch,keyword,optional" enum:"x86_64,arm64" doc:"the architecture that it is for; other than x86_64 wants a cross compiler, build_tools(arch = …); by default that of libc, else x86_64"`
 	Links     *[]string        `star:"links,keyword,optional" doc:"the applets that get a link, by name; by default all that are compiled in, [] for none"`
 	Name      string           `star:"name,keyword" default:"\"busybox\"" doc:"what messages call it"`
 }
@@ -53,13 +55,19 @@ is an error before anything is compiled.
 The applet tc is off unless options has TC: it does not compile against the
 headers of Linux 6.8 and newer, which no longer have the class-based queues.
 
+A dynamically linked one runs on the C library that it was linked with: put
+libc.runtime beside it.
+
 	tools = debian_packages(["gcc", "make", "libc6-dev", …])
 	bb = busybox(debian_source("busybox"), toolchain = tools,
-	             options = {"HTTPD": True, "FEATURE_HTTPD_CGI": False})`, callBusybox)
+	             options = {"HTTPD": True, "FEATURE_HTTPD_CGI": False})
+	bb = busybox(debian_source("busybox"), toolchain = tools, libc = libc, static = False)
+	root = rootfs([bb, libc.runtime])`, callBusybox)
 
 func callBusybox(c *schema.Call, a *busyboxArgs) (starlark.Value, error) {
 	wanted, err := wantedOptions(c, a)
-	if err := errors.Join(err, checkLinks(c, a.Links)); err != nil {
+	target, errTarget := a.target(c)
+	if err := errors.Join(err, errTarget, checkLinks(c, a.Links)); err != nil {
 		return nil, err
 	}
 	config, err := a.configure(c, wanted)
@@ -75,7 +83,7 @@ func callBusybox(c *schema.Call, a *busyboxArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.compile(c, checked.Output("config"))
+	return a.compile(c, target, checked.Output("config"))
 }
 
 //go:embed config.sh
@@ -111,20 +119,58 @@ func (a *busyboxArgs) configure(c *schema.Call, wanted []option) (*action.Action
 	})
 }
 
-func (a *busyboxArgs) compile(c *schema.Call, config *action.Artifact) (starlark.Value, error) {
-	built, err := c.Action(action.Spec{
+// libcDir is where the compiler sees the argument libc.
+const libcDir = action.InputDir + "/libc"
+
+// target returns what make has to know of the architecture and the C library.
+func (a *busyboxArgs) target(c *schema.Call) (map[string]string, error) {
+	of := func(name string) string {
+		v, _ := a.Libc.Attr(name) // the error is always nil
+		s, _ := starlark.AsString(v)
+		return s
+	}
+	name := "x86_64"
+	if a.Libc != nil {
+		name = of("arch")
+	}
+	if a.Arch != nil && *a.Arch != name && a.Libc != nil {
+		return nil, c.ArgErrorf("arch", "got %q, and libc is for %q: leave arch out", *a.Arch, name)
+	} else if a.Arch != nil {
+		name = *a.Arch
+	}
+	env := map[string]string{}
+	if cross := archs[name].cross; cross != "" {
+		env["CROSS"] = cross
+	}
+	if a.Libc != nil {
+		env["LIBC_CC"] = libcDir + "/" + wrapperName
+		if !a.Static {
+			env["LOADER"] = of("loader")
+		}
+	}
+	return env, nil
+}
+
+func (a *busyboxArgs) compile(c *schema.Call, env map[string]string, config *action.Artifact) (starlark.Value, error) {
+	cmd := action.Command{
+		Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: buildEnv(env),
+		Mounts:  []action.Mount{{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}},
+		Outputs: []string{"busybox", "busybox.links"},
+	}
+	spec := action.Spec{
 		Op: action.Exec, Title: a.Name + " compile",
-		Params: action.Command{
-			Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: buildEnv(nil),
-			Mounts:  []action.Mount{{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}},
-			Outputs: []string{"busybox", "busybox.links"},
-		},
 		Inputs: []action.Input{
 			{Name: "toolchain", Artifact: a.Toolchain.Artifact}, {Name: "source", Artifact: a.Source.Artifact},
 			{Name: "config", Artifact: config},
 		},
 		Outputs: []action.Output{{Name: "binary", Kind: action.File}, {Name: "links", Kind: action.File}},
-	})
+	}
+	if a.Libc != nil {
+		cmd.Mounts = append(cmd.Mounts, action.Mount{Path: libcDir, Input: "libc"})
+		spec.Inputs = append(spec.Inputs, action.Input{Name: "libc", Artifact: a.Libc.Artifact})
+	}
+	spec.Params = cmd
+	built, err := c.Action(spec)
 	if err != nil {
 		return nil, err
 	}

@@ -42,27 +42,50 @@ func (s *Scope) Action(spec Spec) (*Action, error) {
 	return a, nil
 }
 
+// local is all that a local file is made of, in one piece: there may be a hundred
+// thousand of them.
+type local struct {
+	action   Action
+	source   Source
+	output   [1]Output
+	artifact Artifact
+}
+
 // Source makes the artifact of content that exists already.
 func (s *Scope) Source(src Source, title string, site []Frame) *Artifact {
-	a := &Action{
-		Source: &src, Title: title, Site: site, scope: s,
-		Outputs: []Output{{Name: path.Base(src.Path), Kind: src.Kind}},
-	}
-	a.definition = a.define()
-	return &Artifact{Action: a}
+	l := &local{source: src, output: [1]Output{{Name: path.Base(src.Path), Kind: src.Kind}}}
+	l.action = Action{Source: &l.source, Title: title, Site: site, scope: s, Outputs: l.output[:]}
+	l.action.definition = l.action.define()
+	l.artifact.Action = &l.action
+	return &l.artifact
 }
 
 // Canonical encodes parameters: JSON with sorted keys and nothing escaped that
 // need not be.
 func Canonical(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
+	e := encoders.Get().(*encoder)
+	e.Reset()
+	if err := e.json.Encode(v); err != nil {
+		return nil, err // with an encoder that failed nothing more is encoded
 	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+	b := bytes.Clone(bytes.TrimSuffix(e.Bytes(), []byte("\n")))
+	if e.Cap() <= 1<<16 {
+		encoders.Put(e)
+	}
+	return b, nil
 }
+
+type encoder struct {
+	bytes.Buffer
+	json *json.Encoder
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.json = json.NewEncoder(&e.Buffer)
+	e.json.SetEscapeHTML(false)
+	return e
+}}
 
 // define computes the definition digest: a hash over length-prefixed fields.
 func (a *Action) define() Digest {

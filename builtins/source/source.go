@@ -48,7 +48,7 @@ error.
 		if err != nil {
 			return nil, c.ArgErrorf("path", "%w", err)
 		}
-		return sourceArtifact(c, *src, "file "+path.Base(a.Path)), nil
+		return sourceArtifact(c, src, "file "+path.Base(a.Path)), nil
 	}, schema.Returns("a file, with the attributes `sha256` and `size` (bytes)"))
 
 type globArgs struct {
@@ -69,7 +69,7 @@ not. An include pattern that matches nothing is an error.
 		if err != nil {
 			return nil, c.Errorf("%w", err)
 		}
-		return sourceArtifact(c, *src, "glob "+a.Dir), nil
+		return sourceArtifact(c, src, "glob "+a.Dir), nil
 	}, schema.Returns("a tree"))
 
 // sourceArtifact makes the value of content that is there already.
@@ -78,10 +78,22 @@ func sourceArtifact(c *schema.Call, src action.Source, title string) *schema.Art
 	if src.Kind == action.Tree {
 		return schema.NewArtifact(art, "tree", nil)
 	}
-	return schema.NewArtifact(art, "file", starlark.StringDict{
-		"sha256": starlark.String(src.Digest.Hex()),
-		"size":   starlark.MakeInt64(src.Digest.Size),
-	})
+	return schema.NewArtifactWith(art, "file", fileAttrs{art.Action.Source})
+}
+
+// fileAttrs are the attributes of a local file.
+type fileAttrs struct{ *action.Source }
+
+func (fileAttrs) AttrNames() []string { return []string{"sha256", "size"} }
+
+func (f fileAttrs) Attr(name string) starlark.Value {
+	switch name {
+	case "sha256":
+		return starlark.String(f.Digest.Hex())
+	case "size":
+		return starlark.MakeInt64(f.Digest.Size)
+	}
+	return nil
 }
 
 // treeOutput is the only output of most actions here.

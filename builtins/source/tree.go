@@ -48,32 +48,18 @@ for the files alone; a folder's own mode is set by its path.
 	callTree, schema.Returns("a tree"))
 
 func callTree(c *schema.Call, a *treeArgs) (starlark.Value, error) {
-	p := treeParams{Overwrite: a.Overwrite}
+	p := &treeParams{Overwrite: a.Overwrite}
 	spec := action.Spec{Op: treeOp, Outputs: treeOutput, Title: a.Name}
-	var errs []error
-	errs = append(errs,
+	if err := errors.Join(
 		p.addBase(c, a.Base, &spec),
 		p.addFiles(c, a.Files, &spec),
 		patterns(c, "pick", a.Pick, &p.Pick),
 		patterns(c, "remove", a.Remove, &p.Remove),
 		p.addPairs(c, a),
 		p.addModes(c, a.Modes),
-		p.addOwners(c, a.Owners))
-	for i, d := range a.Dirs {
-		clean, err := action.CleanPath(d)
-		if err != nil {
-			errs = append(errs, c.ArgErrorf(fmt.Sprintf("dirs[%d]", i), "%w", err))
-		}
-		p.Dirs = append(p.Dirs, clean)
-	}
-	if a.Base == nil || a.Base == starlark.None {
-		for arg, n := range map[string]int{"pick": len(a.Pick), "remove": len(a.Remove), "move": len(a.Move)} {
-			if n > 0 {
-				errs = append(errs, c.ArgErrorf(arg, "it works on base, and there is none"))
-			}
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+		p.addOwners(c, a.Owners),
+		p.addDirs(c, a.Dirs),
+		needBase(c, a)); err != nil {
 		return nil, err
 	}
 	spec.Params = p
@@ -82,6 +68,35 @@ func callTree(c *schema.Call, a *treeArgs) (starlark.Value, error) {
 		return nil, err
 	}
 	return value(act), nil
+}
+
+// needBase reports arguments that work on base where there is none.
+func needBase(c *schema.Call, a *treeArgs) error {
+	if a.Base != nil && a.Base != starlark.None {
+		return nil
+	}
+	var errs []error
+	without := func(arg string, n int) {
+		if n > 0 {
+			errs = append(errs, c.ArgErrorf(arg, "it works on base, and there is none"))
+		}
+	}
+	without("pick", len(a.Pick))
+	without("remove", len(a.Remove))
+	without("move", len(a.Move))
+	return errors.Join(errs...)
+}
+
+func (p *treeParams) addDirs(c *schema.Call, dirs []string) error {
+	var errs []error
+	for i, d := range dirs {
+		clean, err := action.CleanPath(d)
+		if err != nil {
+			errs = append(errs, c.ArgErrorf(fmt.Sprintf("dirs[%d]", i), "%w", err))
+		}
+		p.Dirs = append(p.Dirs, clean)
+	}
+	return errors.Join(errs...)
 }
 
 // addBase takes one tree or several.
@@ -119,9 +134,14 @@ func (p *treeParams) addBase(c *schema.Call, v starlark.Value, spec *action.Spec
 // addFiles makes inputs of what files holds.
 func (p *treeParams) addFiles(c *schema.Call, files schema.Dict[starlark.Value], spec *action.Spec) error {
 	var errs []error
-	seen := map[string]string{}
+	var seen map[string]string
+	if len(files) > 1 {
+		seen = make(map[string]string, len(files))
+	}
+	p.Files = make([]laid, 0, len(files))
+	spec.Inputs = slices.Grow(spec.Inputs, len(files))
 	for _, f := range files {
-		arg := fmt.Sprintf("files[%q]", f.Key)
+		arg := "files[" + strconv.Quote(f.Key) + "]"
 		at, err := action.CleanPath(f.Key)
 		if err != nil {
 			errs = append(errs, c.ArgErrorf(arg, "%w", err))
@@ -130,7 +150,9 @@ func (p *treeParams) addFiles(c *schema.Call, files schema.Dict[starlark.Value],
 		if first, ok := seen[at]; ok {
 			errs = append(errs, c.ArgErrorf(arg, "got the same path as files[%q]", first))
 		}
-		seen[at] = f.Key
+		if seen != nil {
+			seen[at] = f.Key
+		}
 		art, ok := f.Value.(*schema.Artifact)
 		if s, isText := f.Value.(starlark.String); isText {
 			if art, err = textArtifact(c, arg, string(s), at); err != nil {

@@ -133,20 +133,20 @@ func hasOutputs(r *action.Result, a *action.Action) bool {
 
 // countActions counts the distinct actions below the targets.
 func countActions(targets []*action.Artifact) int {
-	seen := map[*action.Action]bool{}
-	defs := map[action.Digest]bool{}
+	seen := map[[32]byte]struct{}{}
 	var visit func(*action.Artifact)
 	visit = func(t *action.Artifact) {
 		a := t.Action
-		if a.Source != nil || seen[a] {
+		if a.Source != nil {
 			return
 		}
-		seen[a] = true
-		defs[a.Definition()] = true
-		a.Deps(visit)
+		n := len(seen)
+		if seen[a.Definition().Hash] = struct{}{}; len(seen) > n {
+			a.Deps(visit)
+		}
 	}
 	for _, t := range targets {
 		visit(t)
 	}
-	return len(defs)
+	return len(seen)
 }

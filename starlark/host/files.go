@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,8 +15,13 @@ import (
 )
 
 // StatCache remembers the digests of local files by their path and stat data.
-// It must not trust a file that was changed at nearly the time it was stored.
+// Paths are relative to Config.Dir, with slashes. It must not trust a file that
+// was changed at nearly the time it was stored.
 type StatCache interface {
+	// Fresh returns the digest of the regular file at path (no symlink), if a stat
+	// of it says what it said when the digest was stored.
+	Fresh(path string) (action.Digest, bool)
+	// Lookup is Fresh with the stat done.
 	Lookup(path string, fi fs.FileInfo) (action.Digest, bool)
 	Store(path string, fi fs.FileInfo, d action.Digest)
 }
@@ -27,51 +31,42 @@ type files struct {
 	ld *loader
 
 	mu   sync.Mutex
-	read map[string]Read // by canonical path
+	read []Read // may have a path several times, see record
+	full int    // the length of read at which it is looked through for those
 }
 
-func newFiles(ld *loader) *files {
-	return &files{ld: ld, read: map[string]Read{}}
-}
+func newFiles(ld *loader) *files { return &files{ld: ld, full: 1 << 12} }
 
+// list returns what was read, sorted, each path once.
 func (f *files) list() []Read {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := make([]Read, 0, len(f.read))
-	for _, r := range f.read {
-		out = append(out, r)
-	}
-	slices.SortFunc(out, func(a, b Read) int { return strings.Compare(a.Path, b.Path) })
-	return out
+	f.compact()
+	return slices.Clip(f.read)
 }
 
 func (f *files) record(name string, d action.Digest, k action.OutputKind) {
 	f.mu.Lock()
-	f.read[name] = Read{name, d, k}
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	if len(f.read) == cap(f.read) {
+		f.read = slices.Grow(f.read, max(64, len(f.read)))
+	}
+	if f.read = append(f.read, Read{name, d, k}); len(f.read) >= f.full {
+		f.compact()
+		f.full = max(f.full, 2*len(f.read))
+	}
 }
 
-// at finds the file that a builtin's caller names by p.
+func (f *files) compact() {
+	byPath := func(a, b Read) int { return strings.Compare(a.Path, b.Path) }
+	slices.SortStableFunc(f.read, byPath)
+	f.read = slices.CompactFunc(f.read, func(a, b Read) bool { return a.Path == b.Path })
+}
+
+// at finds the file that a builtin's caller names by p, following symlinks.
 func (f *files) at(c *schema.Call, p string) (where place, fi fs.FileInfo, err error) {
-	m, ok := f.ld.module(c.Module())
-	if !ok {
-		return place{}, nil, fmt.Errorf("no module %q is being evaluated", c.Module())
-	}
-	where = m.place
-	switch {
-	case p == "":
-		return place{}, nil, errors.New("got an empty path, want one relative to this module")
-	case strings.ContainsRune(p, 0):
-		return place{}, nil, errors.New("got a path with a NUL character")
-	case strings.HasPrefix(p, "//"):
-		where.path = path.Clean(strings.TrimLeft(p, "/"))
-	case strings.HasPrefix(p, "/"):
-		return place{}, nil, fmt.Errorf("got the absolute path %q, want one relative to this module: a lab reads nothing outside its own tree", p)
-	default:
-		where.path = path.Join(path.Dir(where.path), p)
-	}
-	if !fs.ValidPath(where.path) {
-		return place{}, nil, fmt.Errorf("%q leads out of the tree that scripts may read: move what it names below the folder of the main script", p)
+	if where, err = f.named(c, p); err != nil {
+		return place{}, nil, err
 	}
 	real, fi, err := f.ld.dirs.inside(where)
 	if err != nil {
@@ -79,6 +74,31 @@ func (f *files) at(c *schema.Call, p string) (where place, fi fs.FileInfo, err e
 	}
 	where.path = real
 	return where, fi, nil
+}
+
+// named is the place that a builtin's caller names by p.
+func (f *files) named(c *schema.Call, p string) (where place, err error) {
+	m, ok := f.ld.module(c.Module())
+	if !ok {
+		return place{}, fmt.Errorf("no module %q is being evaluated", c.Module())
+	}
+	where = m.place
+	switch {
+	case p == "":
+		return place{}, errors.New("got an empty path, want one relative to this module")
+	case strings.ContainsRune(p, 0):
+		return place{}, errors.New("got a path with a NUL character")
+	case strings.HasPrefix(p, "//"):
+		where.path = path.Clean(strings.TrimLeft(p, "/"))
+	case strings.HasPrefix(p, "/"):
+		return place{}, fmt.Errorf("got the absolute path %q, want one relative to this module: a lab reads nothing outside its own tree", p)
+	default:
+		where.path = path.Join(path.Dir(where.path), p)
+	}
+	if !fs.ValidPath(where.path) {
+		return place{}, fmt.Errorf("%q leads out of the tree that scripts may read: move what it names below the folder of the main script", p)
+	}
+	return where, nil
 }
 
 // folder is where the calling module is.
@@ -90,7 +110,12 @@ func (f *files) folder(c *schema.Call) string {
 }
 
 // File implements schema.Files.
-func (f *files) File(c *schema.Call, p string) (*action.Source, error) {
+func (f *files) File(c *schema.Call, p string) (action.Source, error) {
+	if where, err := f.named(c, p); err == nil {
+		if d, ok := f.fresh(where); ok {
+			return f.source(where, d), nil
+		}
+	}
 	where, fi, err := f.at(c, p)
 	if err == nil && fi == nil {
 		if fi, err = fs.Stat(where.fsys, where.path); err != nil {
@@ -98,18 +123,32 @@ func (f *files) File(c *schema.Call, p string) (*action.Source, error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return action.Source{}, err
 	}
 	if err := wantRegular(fi, p); err != nil {
-		return nil, err
+		return action.Source{}, err
 	}
 	d, err := f.digest(where, fi)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", p, err)
+		return action.Source{}, fmt.Errorf("reading %s: %w", p, err)
 	}
+	return f.source(where, d), nil
+}
+
+// source records that the file was read.
+func (f *files) source(where place, d action.Digest) action.Source {
 	f.record(where.name(), d, action.File)
 	open := func(d action.Digest) (io.ReadCloser, error) { return openChecked(where, d) }
-	return &action.Source{Kind: action.File, Digest: d, Open: open, Path: where.name()}, nil
+	return action.Source{Kind: action.File, Digest: d, Open: open, Path: where.name()}
+}
+
+// fresh is the short way for a file in a folder that is known, which nothing was
+// done to: one stat.
+func (f *files) fresh(where place) (action.Digest, bool) {
+	if dir := path.Dir(where.path); !f.cached(where) || dir != "." && !f.ld.dirs[dir] {
+		return action.Digest{}, false
+	}
+	return f.ld.cfg.StatCache.Fresh(where.path)
 }
 
 func wantRegular(fi fs.FileInfo, p string) error {
@@ -156,9 +195,9 @@ func (f *files) ReadFile(c *schema.Call, p string) ([]byte, error) {
 
 // digest hashes a regular file, or remembers its digest.
 func (f *files) digest(where place, fi fs.FileInfo) (action.Digest, error) {
-	cache, key := f.ld.cfg.StatCache, f.cacheKey(where)
-	if key != "" {
-		if d, ok := cache.Lookup(key, fi); ok {
+	cache, cached := f.ld.cfg.StatCache, f.cached(where)
+	if cached {
+		if d, ok := cache.Lookup(where.path, fi); ok {
 			return d, nil
 		}
 	}
@@ -190,8 +229,8 @@ func (f *files) digest(where place, fi fs.FileInfo) (action.Digest, error) {
 		return action.Digest{}, err
 	case after.Size() != d.Size || after.Size() != fi.Size() || !after.ModTime().Equal(fi.ModTime()):
 		return action.Digest{}, errors.New("the file was changed while it was read: run again")
-	case key != "":
-		cache.Store(key, fi, d)
+	case cached:
+		cache.Store(where.path, fi, d)
 	}
 	return d, nil
 }
@@ -199,12 +238,9 @@ func (f *files) digest(where place, fi fs.FileInfo) (action.Digest, error) {
 // buffers are for reading files: 64 KiB each, whatever the file's size.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
-// cacheKey is the file's path on this machine, "" if it has none.
-func (f *files) cacheKey(where place) string {
-	if f.ld.cfg.StatCache == nil || f.ld.cfg.Dir == "" || where.prefix != "" {
-		return ""
-	}
-	return filepath.Join(f.ld.cfg.Dir, filepath.FromSlash(where.path))
+// cached reports whether the stat cache knows the place: it is a file of Config.Dir.
+func (f *files) cached(where place) bool {
+	return f.ld.cfg.StatCache != nil && f.ld.cfg.Dir != "" && where.prefix == ""
 }
 
 // openChecked opens content that was hashed before; a file that has changed

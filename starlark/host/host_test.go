@@ -81,7 +81,7 @@ var file = schema.New("file", "file is a file beside the script.", func(c *schem
 	if err != nil {
 		return nil, c.ArgErrorf("path", "%w", err)
 	}
-	return schema.NewArtifact(c.Session().Scope.Source(*src, src.Path, c.Site()), "file", nil), nil
+	return schema.NewArtifact(c.Session().Scope.Source(src, src.Path, c.Site()), "file", nil), nil
 })
 
 type globArgs struct {
@@ -95,7 +95,7 @@ var glob = schema.New("glob", "glob is a folder beside the script.", func(c *sch
 	if err != nil {
 		return nil, c.ArgErrorf("path", "%w", err)
 	}
-	return schema.NewArtifact(c.Session().Scope.Source(*src, src.Path, c.Site()), "tree", nil), nil
+	return schema.NewArtifact(c.Session().Scope.Source(src, src.Path, c.Site()), "tree", nil), nil
 })
 
 type waitArgs struct{}

@@ -38,34 +38,34 @@ type treeContent struct {
 // Tree implements schema.Files. Symlinks are kept as such; one that leads out of
 // the folder is an error. Of a file's mode only the owner's run bit counts. An
 // include pattern that matches nothing is an error.
-func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (*action.Source, error) {
+func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (action.Source, error) {
 	where, _, err := f.at(c, p)
 	if err != nil {
-		return nil, err
+		return action.Source{}, err
 	}
 	w := &walk{reader: f, root: where, treeContent: treeContent{where.name(), map[action.Digest][]byte{}, map[action.Digest]place{}}}
 	if w.include, err = newPatterns(include); err != nil {
-		return nil, err
+		return action.Source{}, err
 	}
 	if w.exclude, err = newPatterns(exclude); err != nil {
-		return nil, err
+		return action.Source{}, err
 	}
 	if fi, err := fs.Stat(where.fsys, where.path); err != nil {
-		return nil, nearPath(where, f.folder(c), p, err)
+		return action.Source{}, nearPath(where, f.folder(c), p, err)
 	} else if !fi.IsDir() {
-		return nil, fmt.Errorf("%q is a file, want a folder", p)
+		return action.Source{}, fmt.Errorf("%q is a file, want a folder", p)
 	}
 	d, _, err := w.dir(where.path, nil)
 	if err != nil {
-		return nil, err
+		return action.Source{}, err
 	}
 	for _, pat := range w.include {
 		if !pat.used {
-			return nil, fmt.Errorf("no file in %q matches the pattern %q%s", p, pat.text, deeper(pat))
+			return action.Source{}, fmt.Errorf("no file in %q matches the pattern %q%s", p, pat.text, deeper(pat))
 		}
 	}
 	f.record(where.name(), d, action.Tree)
-	return &action.Source{Kind: action.Tree, Digest: d, Open: w.treeContent.open, Path: where.name()}, nil
+	return action.Source{Kind: action.Tree, Digest: d, Open: w.treeContent.open, Path: where.name()}, nil
 }
 
 // deeper explains the commonest slip.

@@ -18,8 +18,23 @@ import (
 type Artifact struct {
 	*action.Artifact
 	typ   string
-	attrs starlark.StringDict
+	attrs Attrs
 }
+
+// Attrs are the attributes of an artifact, immutable. NewArtifact makes them of a
+// dict; an own implementation makes each when it is asked for, where a script has
+// very many of its kind.
+type Attrs interface {
+	// Attr returns the attribute called name, nil if there is none.
+	Attr(name string) starlark.Value
+	// AttrNames returns the names, sorted.
+	AttrNames() []string
+}
+
+type dictAttrs starlark.StringDict
+
+func (d dictAttrs) Attr(name string) starlark.Value { return d[name] }
+func (d dictAttrs) AttrNames() []string             { return starlark.StringDict(d).Keys() }
 
 var (
 	_ starlark.HasAttrs   = (*Artifact)(nil)
@@ -32,6 +47,11 @@ var (
 // strings, late-bound strings. They are frozen.
 func NewArtifact(a *action.Artifact, typeName string, attrs starlark.StringDict) *Artifact {
 	attrs.Freeze()
+	return NewArtifactWith(a, typeName, dictAttrs(attrs))
+}
+
+// NewArtifactWith is NewArtifact with attributes that are made when asked for.
+func NewArtifactWith(a *action.Artifact, typeName string, attrs Attrs) *Artifact {
 	v := &Artifact{a, typeName, attrs}
 	if a.Value == nil {
 		a.Value = v
@@ -74,10 +94,10 @@ func (a *Artifact) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bo
 }
 
 // Attr returns the attribute called name.
-func (a *Artifact) Attr(name string) (starlark.Value, error) { return a.attrs[name], nil }
+func (a *Artifact) Attr(name string) (starlark.Value, error) { return a.attrs.Attr(name), nil }
 
 // AttrNames returns the names of the attributes, sorted.
-func (a *Artifact) AttrNames() []string { return a.attrs.Keys() }
+func (a *Artifact) AttrNames() []string { return a.attrs.AttrNames() }
 
 // Binary implements string + artifact and artifact + string.
 func (a *Artifact) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
@@ -109,8 +129,8 @@ func (a *Artifact) what() string {
 // makes no sense.
 func (a *Artifact) advice() string {
 	var names []string
-	for _, n := range a.attrs.Keys() {
-		if _, ok := a.attrs[n].(starlark.String); ok {
+	for _, n := range a.attrs.AttrNames() {
+		if _, ok := a.attrs.Attr(n).(starlark.String); ok {
 			names = append(names, "."+n)
 		}
 	}

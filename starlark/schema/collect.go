@@ -101,7 +101,22 @@ func convertMap(t reflect.Type, p *Param) (converter, string, error) {
 	}, name, nil
 }
 
+// convertValues is convertDict for any value, which needs no reflection.
+func convertValues(u *unpacker, v starlark.Value, dst reflect.Value, at *path) {
+	d, _ := v.(*starlark.Dict)
+	if d == nil {
+		u.wrongType(at, v, "dict of any values")
+		return
+	}
+	out := make(Dict[starlark.Value], 0, d.Len())
+	eachEntry(u, v, at, "", func(key string, x starlark.Value, _ *path) { out = append(out, Entry[starlark.Value]{key, x}) })
+	*dst.Addr().Interface().(*Dict[starlark.Value]) = out
+}
+
 func convertDict(t reflect.Type, p *Param) (converter, string, error) {
+	if t == reflect.TypeFor[Dict[starlark.Value]]() {
+		return convertValues, "dict of any values", nil
+	}
 	elem, name, err := converterOf(t.Elem().Field(1).Type, p)
 	if err != nil {
 		return nil, "", err

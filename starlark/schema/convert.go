@@ -180,7 +180,7 @@ func convertArtifact(u *unpacker, v starlark.Value, dst reflect.Value, at *path)
 // attrOfKind returns the name of an attribute that is of one of the kinds.
 func (a *Artifact) attrOfKind(kinds []string) string {
 	for _, n := range a.AttrNames() {
-		if part, ok := a.attrs[n].(*Artifact); ok && part.is(kinds) {
+		if part, ok := a.attrs.Attr(n).(*Artifact); ok && part.is(kinds) {
 			return n
 		}
 	}

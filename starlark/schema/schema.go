@@ -23,10 +23,10 @@ import (
 // folder of the module that calls; everything read is recorded.
 type Files interface {
 	// File returns a regular file.
-	File(c *Call, path string) (*action.Source, error)
+	File(c *Call, path string) (action.Source, error)
 	// Tree returns the folder at path as a tree: the files that match one of the
 	// include patterns and none of exclude ("**" crosses folders).
-	Tree(c *Call, path string, include, exclude []string) (*action.Source, error)
+	Tree(c *Call, path string, include, exclude []string) (action.Source, error)
 	// ReadFile returns a file's bytes, for builtins that need them while evaluating.
 	ReadFile(c *Call, path string) ([]byte, error)
 }

@@ -20,6 +20,9 @@ type Command struct {
 	Outputs []string `json:"outputs"`
 	// Timeout in seconds; 0 means none.
 	Timeout int `json:"timeout,omitempty"`
+	// Compile lets single compilations inside come from the compile cache. The
+	// outputs are the same with and without, so it is no part of the key.
+	Compile bool `json:"compile,omitempty"`
 }
 
 // Mount lays the input called Input at Path.

@@ -151,7 +151,7 @@ func (in inputs) compile(c *schema.Call, a *kernelArgs, config *action.Artifact)
 	env := makeEnv(in.arch)
 	env["IMAGE"] = archs[in.arch].image
 	cmd := action.Command{
-		Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: env,
+		Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: env, Compile: true,
 		Mounts:  []action.Mount{{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}},
 		Outputs: []string{archs[in.arch].path(), "modules", "System.map", "release"},
 	}

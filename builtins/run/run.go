@@ -34,6 +34,7 @@ type runArgs struct {
 	Env       map[string]action.Late        `star:"env,keyword,optional,paths" doc:"environment variables, on top of the fixed ones (PATH, HOME, TMPDIR, LANG, TZ, SOURCE_DATE_EPOCH)"`
 	Workdir   string                        `star:"workdir,keyword" default:"\"\"" doc:"where the command starts, relative to the working folder"`
 	Timeout   int                           `star:"timeout,keyword" default:"0" doc:"seconds after which the command is ended and has failed; 0 is no limit"`
+	Compiles  bool                          `star:"compiles,keyword" default:"False" doc:"True for a command that compiles C: each object that an earlier build made of the same text comes from the compile cache; the outputs are the same either way"`
 	Name      string                        `star:"name,keyword" default:"\"\"" doc:"what messages call this step; by default the command's name"`
 }
 
@@ -59,7 +60,7 @@ func call(c *schema.Call, a *runArgs) (starlark.Value, error) {
 	if err := errors.Join(errCmd, errOut, errDir, checkInputs(c, a), checkEnv(c, a), checkTimeout(c, a)); err != nil {
 		return nil, err
 	}
-	cmd := action.Command{Argv: argv, Env: env(a.Env), Dir: dir, Root: []string{"toolchain"}, Timeout: a.Timeout}
+	cmd := action.Command{Argv: argv, Env: env(a.Env), Dir: dir, Root: []string{"toolchain"}, Timeout: a.Timeout, Compile: a.Compiles}
 	spec := action.Spec{Op: action.Exec, Title: title(a, c), Inputs: []action.Input{{Name: "toolchain", Artifact: a.Toolchain.Artifact}}}
 	if a.Source != nil {
 		cmd.Work = "source"

@@ -153,7 +153,7 @@ func (a *busyboxArgs) target(c *schema.Call) (map[string]string, error) {
 
 func (a *busyboxArgs) compile(c *schema.Call, env map[string]string, config *action.Artifact) (starlark.Value, error) {
 	cmd := action.Command{
-		Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: buildEnv(env),
+		Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: buildEnv(env), Compile: true,
 		Mounts:  []action.Mount{{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}},
 		Outputs: []string{"busybox", "busybox.links"},
 	}

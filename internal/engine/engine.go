@@ -12,6 +12,7 @@
 //	settle.go    one action: found by its key, or run under its lock
 //	resolve.go   an action and its built inputs -> a key
 //	exec.go      running a command in the sandbox
+//	compile.go   the compile cache of a command that asks for it
 //	native.go    running a Go function, and what it sees (action.Env)
 //	plan.go      what a build would do
 package engine
@@ -61,6 +62,8 @@ type Engine struct {
 	sources sync.Mutex // held while local content goes into the store
 
 	removals sync.WaitGroup // scratch folders that are being removed
+
+	compiler compilers // see compile.go
 }
 
 // New returns an engine; Close ends it.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/compile"
 )
 
 // EventKind says what an Event tells.
@@ -34,8 +35,10 @@ type Event struct {
 	Size    int64          // EventProgress, bytes; 0 if unknown
 	Elapsed time.Duration
 	Result  *action.Result // EventFinish, EventCached
-	Slot    int            // which of the budget's slots ran it, for traces
-	Err     error
-	LogPath string   // full output of a failed command
-	LogTail []string // its last lines
+	// Compiled is what the compile cache did for a command that uses it (EventFinish).
+	Compiled *compile.Stats
+	Slot     int // which of the budget's slots ran it, for traces
+	Err      error
+	LogPath  string   // full output of a failed command
+	LogTail  []string // its last lines
 }

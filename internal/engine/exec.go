@@ -12,43 +12,52 @@ import (
 	"time"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/compile"
 	"github.com/labstar/labstar/internal/sandbox"
 	"github.com/labstar/labstar/internal/store"
 )
 
 // runCommand runs an exec action in the sandbox and takes its outputs.
-func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.Digest) (*action.Result, error) {
+func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.Digest) (out *action.Result, stats *compile.Stats, err error) {
 	scratch, err := e.opts.Store.Scratch(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer e.remove(scratch)
 	spec, err := e.spec(ctx, r, scratch)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	cache, err := e.compiling(ctx, r, spec)
+	if err != nil {
+		return nil, nil, err
 	}
 	log, err := e.opts.Store.LogFile(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, errors.Join(err, cache.close(nil))
 	}
 	defer log.Close()
 	spec.Output = log
 	res, err := e.opts.Runner.Run(ctx, spec)
+	compared := cache.close(log)
+	stats = cache.stats()
 	if err != nil {
-		return nil, err
+		return nil, stats, err
 	}
-	var out *action.Result
 	if err = commandError(res, r.Command); err == nil {
+		err = compared
+	}
+	if err == nil {
 		out, err = e.takeOutputs(ctx, r, spec, res)
 	}
 	if err == nil || ctx.Err() != nil {
-		return out, err
+		return out, stats, err
 	}
 	tail := fileTail(log.Path())
 	if e.opts.Debug {
 		err = errors.Join(err, e.debugShell(ctx, r, spec, res))
 	}
-	return nil, &BuildError{Action: r.Action, Err: err, ExitCode: res.ExitCode, LogPath: log.Path(), LogTail: tail}
+	return nil, stats, &BuildError{Action: r.Action, Err: err, ExitCode: res.ExitCode, LogPath: log.Path(), LogTail: tail}
 }
 
 // spec says what the command sees.

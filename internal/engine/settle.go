@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/compile"
 	"github.com/labstar/labstar/internal/jobserver"
 	"github.com/labstar/labstar/internal/store"
 )
@@ -142,9 +143,10 @@ func (e *Engine) execute(ctx context.Context, r *action.Resolved, key action.Dig
 	e.emit(Event{Kind: EventStart, Action: a, Slot: slot})
 	start := time.Now()
 	var res *action.Result
+	var compiled *compile.Stats
 	var err error
 	if a.Op == action.Exec {
-		res, err = e.runCommand(ctx, r, key)
+		res, compiled, err = e.runCommand(ctx, r, key)
 	} else {
 		res, err = e.runNative(ctx, r, key, slot)
 	}
@@ -153,7 +155,7 @@ func (e *Engine) execute(ctx context.Context, r *action.Resolved, key action.Dig
 	}
 	elapsed := time.Since(start)
 	res.Millis = elapsed.Milliseconds()
-	e.emit(Event{Kind: EventFinish, Action: a, Slot: slot, Elapsed: elapsed, Result: res})
+	e.emit(Event{Kind: EventFinish, Action: a, Slot: slot, Elapsed: elapsed, Result: res, Compiled: compiled})
 	return res, nil
 }
 

@@ -5,7 +5,10 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -32,8 +35,13 @@ type Spec struct {
 	// Scratch is an empty host folder, on the store's file system, that the
 	// runner may use as it likes while the command runs. What the command wrote
 	// below action.BuildDir is in Result.Upper afterwards; the caller removes
-	// Scratch.
-	Scratch string
+	// Scratch. If Prepared is set its folders BuildScratch and TmpScratch are
+	// there already and take what is written below action.BuildDir and /tmp.
+	Scratch  string
+	Prepared bool
+	// Dev are files laid below /dev, where the command can execute them and
+	// connect to those that are sockets.
+	Dev []Mount
 	// Argv, Env and Dir are the command. Env is complete: nothing is added.
 	Argv []string
 	Env  []string
@@ -50,6 +58,28 @@ type Spec struct {
 
 // JobsPath is where the jobserver's FIFO is seen inside.
 const JobsPath = "/dev/labstar-jobs"
+
+// The folders of Spec.Scratch that a command writes to.
+const (
+	BuildScratch = "build"
+	TmpScratch   = "tmp"
+)
+
+// Prepare makes the folders of Spec.Scratch, for a caller that wants to open
+// them before the command runs.
+func Prepare(spec *Spec) error {
+	for name, mode := range map[string]os.FileMode{TmpScratch: 0o777 | os.ModeSticky, BuildScratch: 0o755} {
+		dir := filepath.Join(spec.Scratch, name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return fmt.Errorf("making the sandbox's folders: %w", err)
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			return fmt.Errorf("making the sandbox's folders: %w", err)
+		}
+	}
+	spec.Prepared = true
+	return nil
+}
 
 // Mount lays the host file or folder Source at the absolute path Target.
 type Mount struct {

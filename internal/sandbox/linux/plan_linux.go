@@ -86,6 +86,12 @@ func check(spec *sandbox.Spec) error {
 		}
 	}
 	host := append(append([]string{spec.Scratch}, spec.Root...), spec.Build...)
+	for _, in := range spec.Dev {
+		host = append(host, in.Source)
+		if path.Clean(in.Target) != in.Target || !strings.HasPrefix(in.Target, "/dev/") {
+			bad("laying %s: got target %q, want a clean path below /dev", in.Source, in.Target)
+		}
+	}
 	for _, in := range spec.Inputs {
 		host = append(host, in.Source)
 		if !path.IsAbs(in.Target) || path.Clean(in.Target) != in.Target || in.Target == "/" {
@@ -105,21 +111,21 @@ func check(spec *sandbox.Spec) error {
 
 // scratch makes the folders in Scratch that the command can write to.
 func (p *plan) scratch() error {
-	modes := map[string]os.FileMode{"tmp": 0o777 | os.ModeSticky, "build": 0o755}
-	p.upper = filepath.Join(p.spec.Scratch, "build")
-	if len(p.spec.Build) > 0 {
-		modes["work"] = 0o755
-	}
-	for name, mode := range modes {
-		dir := filepath.Join(p.spec.Scratch, name)
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return fmt.Errorf("making the sandbox's folders: %w", err)
-		}
-		if err := os.Chmod(dir, mode); err != nil {
-			return fmt.Errorf("making the sandbox's folders: %w", err)
+	p.upper = filepath.Join(p.spec.Scratch, sandbox.BuildScratch)
+	if !p.spec.Prepared {
+		spec := *p.spec
+		if err := sandbox.Prepare(&spec); err != nil {
+			return err
 		}
 	}
-	return nil
+	if len(p.spec.Build) == 0 {
+		return nil
+	}
+	work := filepath.Join(p.spec.Scratch, "work")
+	if err := os.Mkdir(work, 0o700); err != nil {
+		return fmt.Errorf("making the sandbox's folders: %w", err)
+	}
+	return os.Chmod(work, 0o755)
 }
 
 // mount is something to be laid over the root. Its source is opened by open.

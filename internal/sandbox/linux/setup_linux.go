@@ -167,6 +167,17 @@ func (p *plan) devices() {
 	if p.spec.Jobs != "" {
 		bind(p.spec.Jobs, strings.TrimPrefix(sandbox.JobsPath, "/dev/"))
 	}
+	folders := map[string]bool{"/dev": true}
+	for _, in := range p.spec.Dev {
+		if dir := path.Dir(in.Target); !folders[dir] {
+			folders[dir] = true
+			p.mkdir(devDir + strings.TrimPrefix(dir, "/dev"))
+		}
+		p.step = "laying " + in.Source + " at " + in.Target
+		at := devDir + strings.TrimPrefix(in.Target, "/dev")
+		p.put(at, "", unix.O_WRONLY|unix.O_CREAT)
+		p.move(p.clone(in.Source, readOnly), at)
+	}
 	p.step = "mounting /dev/pts"
 	p.move(p.filesystem("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "", "ptmxmode", "0666", "mode", "0620"), devDir+"/pts")
 }

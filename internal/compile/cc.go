@@ -1,0 +1,251 @@
+//go:build linux
+
+package compile
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/labstar/labstar/action"
+)
+
+// compile answers a compiler's command line.
+func (s *Server) compile(q *request, sh shim) (why string) {
+	u, why := parseCC(q.argv)
+	if why != "" {
+		return why
+	}
+	want := []file{{role: "object", path: u.output, replace: u.mode == 'c'}}
+	if u.depfile != "" {
+		want = append(want, file{role: "deps", path: u.depfile})
+	}
+	manifest := s.manifestKey(q)
+	e := s.lookup(q, u, manifest, want)
+	verify := e != nil && s.chosen()
+	if e != nil && !verify {
+		_ = s.hit(sh, e)
+		return ""
+	}
+	return s.miss(q, u, sh, manifest, want, e)
+}
+
+// lookup looks for an entry whose dependencies are as they are now.
+func (s *Server) lookup(q *request, u *unit, manifest action.Digest, want []file) *entry {
+	c := s.opts.Cache
+	shapes := c.shapesOf(s.ctx, manifest)
+	if len(shapes) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view.epoch++
+	ch := s.view.chainOf(u, q.dir)
+	for _, at := range shapes {
+		k, err := c.shapeAt(s.ctx, at)
+		if err != nil || !s.view.holds(k.shape, ch) {
+			continue
+		}
+		key, _, ok := s.entryKey(manifest, k.shape, k.id)
+		if !ok {
+			continue
+		}
+		if e, err := c.load(s.ctx, key, want); err == nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// miss has the real compiler run, and learns from it. before is the entry that a
+// verified hit would have given.
+func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want []file, before *entry) (why string) {
+	argv := slices.Clone(q.argv)
+	var temps []string
+	temp := func(suffix string) string {
+		name := s.temp(suffix)
+		temps = append(temps, name)
+		return name
+	}
+	defer func() {
+		for _, t := range temps {
+			_ = unix.Unlinkat(s.view.tmp.fd, path.Base(t), 0)
+		}
+	}()
+	deps, assembled := u.depfile, ""
+	if u.depfile == "" && !u.raw {
+		if u.echoes {
+			return "an output that tells the command line"
+		}
+		deps = temp(".d")
+		argv = append(argv, "-MD", "-MF", deps)
+	}
+	if u.mode == 'c' {
+		assembled = temp(".as")
+		argv = append(argv, "-Wa,--MD,"+assembled)
+	}
+	start := time.Now()
+	status, stderr, err := sh.run(argv)
+	if err != nil && err != errTooLong {
+		return ""
+	}
+	took := time.Since(start)
+	done := func(reason string) string {
+		s.count(func(st *Stats) { st.Uncached++; st.Reasons[reason]++ })
+		_ = sh.same()
+		return ""
+	}
+	if err == errTooLong {
+		return done("a long list of messages")
+	}
+	if status != 0 {
+		return done("failed")
+	}
+	read := func(name string) (string, bool) {
+		b, ok, err := sh.get(name)
+		return string(b), ok && err == nil
+	}
+	e := &entry{stderr: stderr}
+	for _, f := range want {
+		b, ok, err := sh.get(f.path)
+		if err != nil {
+			return ""
+		}
+		if !ok {
+			return done("no output")
+		}
+		f.content = b
+		e.files = append(e.files, f)
+	}
+	list := []string{u.source}
+	if !u.raw {
+		if u.depfile != "" && !u.sysDeps && !u.nostd {
+			deps = temp(".all")
+			if st, _, err := sh.run(preprocessed(q.argv, deps)); err != nil || st != 0 {
+				return done("dependencies unknown")
+			}
+		}
+		text, ok := read(deps)
+		if list, ok = depsOf(text, ok); !ok {
+			return done("dependencies unknown")
+		}
+	}
+	if assembled != "" {
+		if text, ok := read(assembled); !ok || !s.assembles(q, text, list) {
+			return done("the assembler reads files")
+		}
+	}
+	if before != nil {
+		s.compared(q, before, e)
+	}
+	s.count(func(st *Stats) { st.Misses++ })
+	if sh.same() != nil {
+		return ""
+	}
+	if reason := s.learn(q, u, manifest, list, e, start, took); reason != "" {
+		s.count(func(st *Stats) { st.Reasons[reason]++ })
+	}
+	return ""
+}
+
+// assembles reports whether the assembler read nothing but what the compiler wrote
+// for it, which is gone, and files that are in the list already. It names those that
+// the text's lines come from as well, by names that need not lead to a file.
+func (s *Server) assembles(q *request, text string, list []string) bool {
+	names, ok := parseDeps(text)
+	if !ok {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view.epoch++
+	for _, n := range names {
+		if !slices.Contains(list, strings.TrimPrefix(n, "./")) && s.view.find(q.dir, n).found() {
+			return false
+		}
+	}
+	return true
+}
+
+func depsOf(text string, ok bool) ([]string, bool) {
+	if !ok {
+		return nil, false
+	}
+	return parseDeps(text)
+}
+
+// preprocessed is the command line that lists all dependencies and does nothing else.
+func preprocessed(argv []string, to string) []string {
+	var out []string
+	for i := 0; i < len(argv); i++ {
+		a := argv[i]
+		switch {
+		case a == "-c" || a == "-S" || a == "-E" || a == "-MD" || a == "-MMD" || a == "-MP":
+			continue
+		case a == "-o" || a == "-MF" || a == "-MT" || a == "-MQ":
+			i++
+			continue
+		case i > 0 && strings.HasPrefix(a, "-Wp,-M"):
+			parts := strings.Split(a, ",")
+			if len(parts) > 3 {
+				out = append(out, "-Wp,"+strings.Join(parts[3:], ","))
+			}
+			continue
+		case i > 0 && (strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "-MF") || strings.HasPrefix(a, "-MT") || strings.HasPrefix(a, "-MQ")):
+			continue
+		case a == "-I" || a == "-D" || a == "-U" || a == "-include" || a == "-imacros" || a == "-isystem" || a == "-iquote" || a == "-x" || a == "--param":
+			out = append(out, a)
+			if i++; i == len(argv) {
+				continue
+			}
+		}
+		out = append(out, argv[i])
+	}
+	return append(out, "-M", "-MF", to, "-w")
+}
+
+// manifestKey is the key of the list of shapes of a command line.
+func (s *Server) manifestKey(q *request) action.Digest {
+	b := []byte("labstar compile manifest 1\x00")
+	add := func(t string) { b = append(append(b, t...), 0) }
+	for _, r := range s.opts.Root {
+		b = append(b, r.Hash[:]...)
+	}
+	add(q.tool)
+	add(q.dir)
+	b = append(b, byte(q.umask), byte(q.umask>>8))
+	for _, a := range q.argv {
+		add(a)
+	}
+	add("")
+	for _, name := range relevant {
+		if v, ok := q.getenv(name); ok {
+			add(name + "=" + v)
+		}
+	}
+	return action.Of(b)
+}
+
+// relevant are the variables that a compiler or assembler looks at.
+var relevant = []string{
+	"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "COMPILER_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX",
+	"GCC_COLORS", "GCC_URLS", "GCC_COMPARE_DEBUG", "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "SOURCE_DATE_EPOCH", "PATH", "PWD", "TMPDIR", "LANG", "LANGUAGE",
+	"LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TERM", "TZ", "COLUMNS", "POSIXLY_CORRECT", "AS_FOR_TARGET", "GNUTARGET", "LDEMULATION",
+	"COLLECT_NO_DEMANGLE", "LD_RUN_PATH",
+}
+
+// hostile says why a command line's environment makes it mean anything.
+func (q *request) hostile() string {
+	for _, name := range []string{
+		"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GLIBC_TUNABLES", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES",
+		"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "LOCPATH",
+	} {
+		if v, ok := q.getenv(name); ok && v != "" {
+			return "variable " + name
+		}
+	}
+	return ""
+}

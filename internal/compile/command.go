@@ -1,0 +1,243 @@
+package compile
+
+import (
+	"path"
+	"strings"
+)
+
+// unit is a command line that compiles one source, as far as caching has to
+// understand it.
+type unit struct {
+	mode    byte   // 'c', 'S' or 'E'
+	source  string // as named
+	output  string
+	depfile string // that the command itself asks for, "" if none
+	sysDeps bool   // which lists the system's headers too (-MD and not -MMD)
+	nostd   bool   // -nostdinc
+	asm     bool   // no C is compiled: the source is assembler
+	raw     bool   // assembler without a preprocessor
+	dirs    []string
+	quotes  int      // how many of dirs are for "name" alone (they are first)
+	forced  []string // -include and -imacros
+	defines []string // words of the command line that may mention CONFIG_ symbols
+	macros  bool     // debug information has all macros (-g3)
+	echoes  bool     // the output may hold the command line (-fverbose-asm …)
+}
+
+// Options with an argument of their own, or joined.
+var withArg = []string{
+	"-iquote", "-isystem", "-idirafter", "-include", "-imacros", "-isysroot", "--sysroot", "--param",
+	"-MF", "-MT", "-MQ", "-I", "-D", "-U", "-x", "-o",
+}
+
+// Options that make the outcome depend on more than is known, or leave more than
+// one output.
+var beyond = []string{
+	"-fplugin", "-specs", "--specs", "-save-temps", "--save-temps", "-coverage", "--coverage", "-fprofile", "-fauto-profile",
+	"-ftest-coverage", "-fbranch-probabilities", "-gsplit-dwarf", "-fdump", "-dump", "-fstack-usage", "-fcallgraph-info", "-fopt-info",
+	"-wrapper", "-###", "-v", "-time", "-ftime-report", "-fmem-report", "-fmodule", "-H", "-MG", "-isysroot", "--sysroot",
+	"-iwithprefix", "-iprefix", "-imultilib", "-B", "-Q", "-dD", "-dM", "-dN", "-dU", "-dI", "-da", "-dA", "-dp", "-dP", "-dx",
+	"-march=native", "-mtune=native", "-mcpu=native", "-Wmissing-include-dirs", "-frecord-gcc-switches", "-fmultiflags",
+	"-aux-info", "-fself-test", "-fpch", "-include-pch", "-idirafter", "-fdeps", "-fada", "-fdirectives-only", "-fdiagnostics-generate-patch",
+	"-fdiagnostics-add-output", "-fdiagnostics-set-output", "-fdiagnostics-format=sarif-file", "-fdiagnostics-format=json-file", "-fsave-optimization-record",
+	"-fcompare-debug", "-fanalyzer-call-summaries", "-fembed", "-foffload", "-fuse-ld", "-fsanitize-ignorelist", "-frandomize-layout-seed-file",
+}
+
+// parseCC reads gcc's command line. A why that is not "" says that it passes.
+func parseCC(argv []string) (u *unit, why string) {
+	u = &unit{}
+	var inputs, quotes, plain, system []string
+	lang := ""
+	target := false // -MT or -MQ
+	md := ""        // -MD or -MMD as an option of its own
+	mf := ""
+	for i := 1; i < len(argv); i++ {
+		a := argv[i]
+		if a == "-" || strings.HasPrefix(a, "@") {
+			return nil, "reads standard input or an argument file"
+		}
+		if !strings.HasPrefix(a, "-") {
+			inputs = append(inputs, a)
+			continue
+		}
+		for _, b := range beyond {
+			if a == b || strings.HasPrefix(a, b) && len(b) > 2 {
+				return nil, "option " + b
+			}
+		}
+		opt, arg := a, ""
+		for _, w := range withArg {
+			if !strings.HasPrefix(a, w) {
+				continue
+			}
+			if a != w && len(w) > 2 && w != "-iquote" && w != "-isystem" && w != "-include" && w != "-imacros" {
+				if w == "--param" && a[len(w)] == '=' {
+					break
+				}
+				continue
+			}
+			if opt, arg = w, a[len(w):]; arg == "" {
+				if i++; i == len(argv) {
+					return nil, "option without its argument"
+				}
+				arg = argv[i]
+			}
+			break
+		}
+		switch {
+		case opt == "-c" || opt == "-S" || opt == "-E":
+			if u.mode == 0 || opt == "-E" || opt == "-S" && u.mode == 'c' {
+				u.mode = opt[1]
+			}
+		case opt == "-o":
+			u.output = arg
+		case opt == "-x":
+			lang = arg
+		case opt == "-I":
+			plain = append(plain, arg)
+		case opt == "-iquote":
+			quotes = append(quotes, arg)
+		case opt == "-isystem":
+			system = append(system, arg)
+		case opt == "-include" || opt == "-imacros":
+			u.forced = append(u.forced, arg)
+		case opt == "-D" || opt == "-U":
+			u.defines = append(u.defines, arg)
+		case opt == "-MT" || opt == "-MQ":
+			target = true
+		case opt == "-MF":
+			mf = arg
+		case opt == "-MD" || opt == "-MMD":
+			md = opt
+		case opt == "-MP" || opt == "--param":
+		case opt == "-M" || opt == "-MM":
+			return nil, "option " + opt
+		case strings.HasPrefix(opt, "-Wp,"):
+			if why := u.preprocessor(strings.Split(opt[4:], ",")); why != "" {
+				return nil, why
+			}
+		case strings.HasPrefix(opt, "-Wa,"):
+			if !plainAssembler(strings.Split(opt[4:], ",")) {
+				return nil, "option " + opt
+			}
+		case opt == "-nostdinc":
+			u.nostd = true
+		case !understood(opt):
+			return nil, "option " + opt
+		}
+		if strings.HasPrefix(opt, "-g") && strings.HasSuffix(opt, "3") {
+			u.macros = true
+		}
+		u.echoes = u.echoes || opt == "-fverbose-asm"
+	}
+	switch {
+	case u.mode == 0:
+		return nil, "links"
+	case len(inputs) != 1:
+		return nil, "other than one source"
+	case u.depfile != "" && md != "":
+		return nil, "two files of dependencies"
+	}
+	u.source = inputs[0]
+	if why := u.language(lang); why != "" {
+		return nil, why
+	}
+	if u.output == "" {
+		if u.mode == 'E' {
+			return nil, "prints"
+		}
+		base := path.Base(u.source)
+		u.output = strings.TrimSuffix(base, path.Ext(base)) + map[byte]string{'c': ".o", 'S': ".s"}[u.mode]
+	}
+	if u.output == "-" || strings.HasPrefix(u.output, "/dev/") || strings.HasPrefix(u.source, "/dev/") {
+		return nil, "a device"
+	}
+	if md != "" {
+		u.sysDeps = md == "-MD"
+		if u.depfile = mf; mf == "" {
+			u.depfile = strings.TrimSuffix(u.output, path.Ext(u.output)) + ".d"
+		}
+	} else if (target || mf != "") && u.depfile == "" {
+		return nil, "dependencies in a form of its own"
+	}
+	u.dirs = append(append(append(u.dirs, quotes...), plain...), system...)
+	u.quotes = len(quotes)
+	if len(system) > 0 {
+		u.nostd = u.nostd && u.sysDeps // -MMD leaves those out
+	}
+	return u, ""
+}
+
+// language finds out what is compiled.
+func (u *unit) language(lang string) string {
+	ext := path.Ext(u.source)
+	switch lang {
+	case "", "none":
+	case "c", "c++", "cpp-output":
+		ext = ".c"
+	case "assembler-with-cpp":
+		ext = ".S"
+	default:
+		return "language " + lang
+	}
+	switch ext {
+	case ".c", ".cc", ".cpp", ".cxx", ".c++", ".C", ".cp", ".CPP", ".i", ".ii":
+	case ".S", ".sx":
+		u.asm = true
+	case ".s":
+		u.asm, u.raw = true, true
+	default:
+		return "a source that ends in " + ext
+	}
+	if u.raw && (u.mode != 'c' || u.depfile != "") {
+		return "assembler that is not assembled alone"
+	}
+	return ""
+}
+
+// preprocessor reads the parts of -Wp,….
+func (u *unit) preprocessor(parts []string) string {
+	for i := 0; i < len(parts); i++ {
+		p := parts[i]
+		switch {
+		case p == "-MD" || p == "-MMD":
+			if i++; i == len(parts) || u.depfile != "" {
+				return "option -Wp," + p
+			}
+			u.depfile, u.sysDeps = parts[i], p == "-MD"
+		case strings.HasPrefix(p, "-D") && len(p) > 2, strings.HasPrefix(p, "-U") && len(p) > 2:
+			u.defines = append(u.defines, p[2:])
+		case p == "-MP":
+		default:
+			return "option -Wp," + p
+		}
+	}
+	return ""
+}
+
+// plainAssembler reports whether the parts of -Wa,… neither write files nor search folders.
+func plainAssembler(parts []string) bool {
+	for _, p := range parts {
+		if strings.HasPrefix(p, "-a") || strings.HasPrefix(p, "-I") || strings.HasPrefix(p, "-o") || strings.HasPrefix(p, "--M") ||
+			strings.HasPrefix(p, "@") || !strings.HasPrefix(p, "-") {
+			return false
+		}
+	}
+	return true
+}
+
+// understood reports whether an option only changes how the source is compiled.
+func understood(opt string) bool {
+	switch opt {
+	case "-w", "-p", "-pg", "-pipe", "-P", "-C", "-CC", "-s", "-static", "-shared", "-ansi", "-pthread", "-traditional-cpp", "-trigraphs",
+		"-undef", "-nostdinc++", "-nostdlib", "-nodefaultlibs", "-nostartfiles", "-nolibc", "-no-canonical-prefixes", "-rdynamic",
+		"-pie", "-no-pie", "-static-pie", "-static-libgcc", "-remap", "-g":
+		return true
+	}
+	for _, prefix := range []string{"-f", "-m", "-O", "-W", "-g", "-std=", "--std=", "-pedantic", "--param="} {
+		if strings.HasPrefix(opt, prefix) {
+			return !strings.HasPrefix(opt, "-Wl,")
+		}
+	}
+	return false
+}

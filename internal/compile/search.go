@@ -1,0 +1,154 @@
+//go:build linux
+
+package compile
+
+import (
+	"path"
+	"strings"
+
+	"github.com/labstar/labstar/action"
+)
+
+// chain is the folders in which a command line searches, outside of the toolchain.
+type chain struct {
+	id     int
+	quotes []string // for "name" alone
+	plain  []string
+}
+
+type lookKey struct {
+	chain      int
+	from, name string
+}
+
+type lookResult struct {
+	exist   string
+	watched []*dirState
+	version []uint64
+}
+
+// chainOf makes the absolute names of the folders of a command line.
+func (v *view) chainOf(u *unit, dir string) *chain {
+	c := &chain{}
+	for i, d := range u.dirs {
+		p := v.find(dir, d)
+		if !strings.HasPrefix(d, "/") {
+			d = dir + "/" + d
+		}
+		_, fixed := v.fixed[d]
+		if p.found() && p.area == toolchain || !p.found() && fixed || len(c.quotes)+len(c.plain) > 200 {
+			continue
+		}
+		if i < u.quotes {
+			c.quotes = append(c.quotes, d)
+		} else {
+			c.plain = append(c.plain, d)
+		}
+	}
+	name := strings.Join(c.quotes, "\x00") + "\x00\x00" + strings.Join(c.plain, "\x00")
+	id, ok := v.chains[name]
+	if !ok {
+		id = len(v.chains) + 1
+		v.chains[name] = id
+	}
+	c.id = id
+	return c
+}
+
+// candidates calls f for every path at which a name may be found.
+func (c *chain) candidates(from, name string, f func(at string)) {
+	if strings.HasPrefix(name, "/") {
+		f(name)
+		return
+	}
+	if from != "" {
+		f(from + "/" + name)
+		for _, d := range c.quotes {
+			f(d + "/" + name)
+		}
+	}
+	for _, d := range c.plain {
+		f(d + "/" + name)
+	}
+}
+
+// look finds out which candidates of a name exist.
+func (v *view) look(c *chain, from, name string) string {
+	k := lookKey{c.id, from, name}
+	r, ok := v.looks[k]
+	for i := 0; ok && i < len(r.watched); i++ {
+		ok = v.version(r.watched[i]) == r.version[i]
+	}
+	if ok {
+		return r.exist
+	}
+	var exist []byte
+	var watched []*dirState
+	keep, i := true, 0
+	c.candidates(from, name, func(at string) {
+		i++
+		found, w, known := v.exists(at, watched)
+		watched, keep = w, keep && known
+		if found {
+			exist = append(exist, byte(i))
+		}
+	})
+	r = lookResult{exist: string(exist)}
+	if keep {
+		for _, d := range watched {
+			r.watched = append(r.watched, d)
+			r.version = append(r.version, v.version(d))
+		}
+		v.looks[k] = r
+	}
+	return r.exist
+}
+
+// holds reports whether every name is found where it was.
+func (v *view) holds(s *shape, c *chain) bool {
+	for i := range s.looks {
+		if l := &s.looks[i]; v.look(c, l.from, l.name) != l.exist {
+			return false
+		}
+	}
+	return true
+}
+
+// entryKey returns the key of the shape with the contents of now. ok is false if a
+// file is missing. newest is the latest change of a file that the build wrote.
+func (s *Server) entryKey(manifest action.Digest, sh *shape, id action.Digest) (key action.Digest, newest int64, ok bool) {
+	v := s.view
+	b := []byte("labstar compile entry 1\x00")
+	b = append(b, manifest.Hash[:]...)
+	b = append(b, id.Hash[:]...)
+	config := 0
+	for i, d := range sh.deps {
+		digest, changed, err := v.content(v.find("", d))
+		if err != nil {
+			return key, 0, false
+		}
+		if !changed.IsZero() {
+			newest = max(newest, changed.UnixNano())
+		}
+		if config < len(sh.config) && sh.config[config] == i {
+			config++
+			values := s.config(v.find("", d), digest)
+			if values == nil {
+				return key, 0, false
+			}
+			b = append(b, "config\x00"...)
+			for _, name := range sh.symbols {
+				b = append(b, values[name]...)
+				b = append(b, 0)
+				b = append(b, values[name+"_MODULE"]...)
+				b = append(b, 0)
+			}
+			continue
+		}
+		b = append(b, digest.Hash[:]...)
+	}
+	return action.Of(b), newest, true
+}
+
+// dirOf is the folder of a file as the compiler names it when it looks beside it.
+func dirOf(name string) string { return path.Dir(name) }

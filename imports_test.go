@@ -16,7 +16,8 @@ const module = "github.com/labstar/labstar"
 var allowed = map[string][]string{
 	"action":           {},
 	"internal/format":  {"action", "internal/format"},
-	"internal/store":   {"action", "internal/store"},
+	"internal/rmtree":  {},
+	"internal/store":   {"action", "internal/store", "internal/rmtree"},
 	"internal/sandbox": {"action", "internal/sandbox"},
 
 	"internal/jobserver": {},
@@ -25,7 +26,7 @@ var allowed = map[string][]string{
 	"internal/lock":      {"action", "starlark/schema"},
 	"internal/history":   {"action"},
 	"internal/debian":    {"action", "internal/format", "internal/download", "internal/lock"},
-	"internal/engine":    {"action", "internal/store", "internal/sandbox", "internal/jobserver", "internal/compile"},
+	"internal/engine":    {"action", "internal/store", "internal/sandbox", "internal/jobserver", "internal/compile", "internal/rmtree"},
 	"internal/compile":   {"action", "internal/store"},
 	"internal/term":      {},
 	"internal/buildtest": {"action", "internal", "starlark/schema"},

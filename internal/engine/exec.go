@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/compile"
+	"github.com/labstar/labstar/internal/rmtree"
 	"github.com/labstar/labstar/internal/sandbox"
 	"github.com/labstar/labstar/internal/store"
 )
@@ -206,31 +206,5 @@ func fileTail(name string) []string {
 // files there, and what comes next need not wait for them to go. What is left if
 // labstar is killed goes when the store is next opened.
 func (e *Engine) remove(dir string) {
-	e.removals.Go(func() { _ = removeAll(dir) })
-}
-
-// removeAll removes a scratch folder, also where a command took its own
-// permissions away.
-func removeAll(dir string) error {
-	err := os.RemoveAll(dir)
-	if err == nil {
-		return nil
-	}
-	chmodDirs(dir)
-	return os.RemoveAll(dir)
-}
-
-func chmodDirs(dir string) {
-	if os.Chmod(dir, 0o700) != nil {
-		return
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, entry := range entries {
-		if entry.IsDir() {
-			chmodDirs(path.Join(dir, entry.Name()))
-		}
-	}
+	e.removals.Go(func() { _ = rmtree.Remove(dir) })
 }

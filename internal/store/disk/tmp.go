@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/labstar/labstar/internal/rmtree"
 )
 
 // tmpDir is this process' folder in tmp/, made when first needed. The flock on
@@ -115,34 +117,9 @@ func (s *Store) sweepTmp() {
 	}
 }
 
-// removeAll removes path whatever the modes below it are.
-func removeAll(path string) {
-	if os.RemoveAll(path) == nil {
-		return
-	}
-	_ = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-		if d != nil && d.IsDir() {
-			_ = os.Chmod(p, 0o700)
-		}
-		if err != nil && d != nil && d.IsDir() {
-			// The folder could not be read before the chmod: go down by hand.
-			removeUnreadable(p)
-			return fs.SkipDir
-		}
-		return nil
-	})
-	_ = os.RemoveAll(path)
-}
-
-func removeUnreadable(dir string) {
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, de := range list {
-		removeAll(filepath.Join(dir, de.Name()))
-	}
-}
+// removeAll removes path whatever the modes below it are. What can't be removed
+// is tried again by whoever opens the store next.
+func removeAll(path string) { _ = rmtree.Remove(path) }
 
 // Scratch makes a fresh folder on the store's file system.
 func (s *Store) Scratch(ctx context.Context) (string, error) {

@@ -43,17 +43,21 @@ type Target struct {
 type Item struct {
 	// Path is "" for a target that is one artifact; else its key or index.
 	Path     string
+	Type     string // "file", "tree", "image", …
 	Artifact *action.Artifact
 }
 
-// Pick returns the named targets, all if none are named. A name that the script
-// has no target for is a *TargetError.
+// TestType is the type of the artifacts that are tests: what is built is that
+// they passed. A build of all targets leaves them out.
+const TestType = "test"
+
+// Pick returns the named targets, all but the tests if none are named. A name that
+// the script has no target for is a *TargetError.
 func (lab *Lab) Pick(names ...string) ([]Target, error) { return lab.pick(names) }
 
-// pick returns the named targets, all if none are named.
 func (lab *Lab) pick(names []string) ([]Target, error) {
 	if len(names) == 0 {
-		return lab.Targets, nil
+		return lab.withoutTests(), nil
 	}
 	var picked []Target
 	for _, name := range names {
@@ -163,7 +167,7 @@ func collectItems(t *Target, at string, v starlark.Value) bool {
 	}
 	switch v := v.(type) {
 	case *schema.Artifact:
-		t.Items = append(t.Items, Item{Path: at, Artifact: v.Artifact})
+		t.Items = append(t.Items, Item{Path: at, Type: v.Type(), Artifact: v.Artifact})
 		return true
 	case *starlark.Dict:
 		for _, kv := range v.Items() {

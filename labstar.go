@@ -267,12 +267,17 @@ func (l *Labstar) newEngine() (*engine.Engine, error) {
 	})
 }
 
-// Plan tells what Build would do, running nothing. No targets means all.
+// Plan tells what Build would do, running nothing.
 func (l *Labstar) Plan(ctx context.Context, lab *Lab, targets ...string) (*engine.Plan, error) {
 	picked, err := lab.pick(targets)
 	if err != nil {
 		return nil, err
 	}
+	return l.PlanTargets(ctx, picked)
+}
+
+// PlanTargets is Plan for targets of the lab that Pick or Tests returned.
+func (l *Labstar) PlanTargets(ctx context.Context, picked []Target) (*engine.Plan, error) {
 	e, err := l.newEngine()
 	if err != nil {
 		return nil, err
@@ -281,13 +286,18 @@ func (l *Labstar) Plan(ctx context.Context, lab *Lab, targets ...string) (*engin
 	return e.Plan(ctx, artifacts(picked))
 }
 
-// Build builds the targets, all if none are named. Actions that failed are in
-// the report; the error is of the build as a whole.
+// Build builds the targets, all but the tests if none are named. Actions that
+// failed are in the report; the error is of the build as a whole.
 func (l *Labstar) Build(ctx context.Context, lab *Lab, targets ...string) (*Report, error) {
 	picked, err := lab.pick(targets)
 	if err != nil {
 		return nil, err
 	}
+	return l.BuildTargets(ctx, lab, picked)
+}
+
+// BuildTargets is Build for targets of the lab that Pick or Tests returned.
+func (l *Labstar) BuildTargets(ctx context.Context, lab *Lab, picked []Target) (*Report, error) {
 	e, err := l.newEngine()
 	if err != nil {
 		return nil, err

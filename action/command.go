@@ -23,6 +23,12 @@ type Command struct {
 	// Compile lets single compilations inside come from the compile cache. The
 	// outputs are the same with and without, so it is no part of the key.
 	Compile bool `json:"compile,omitempty"`
+	// Reason is a path relative to BuildDir: a command that fails may leave a text
+	// there that says why, which is then the error.
+	Reason string `json:"reason,omitempty"`
+	// KVM offers /dev/kvm where the machine has it and the user may open it. It is
+	// no part of the key: a command that asks for it gives the same result without.
+	KVM bool `json:"kvm,omitempty"`
 }
 
 // Mount lays the input called Input at Path.

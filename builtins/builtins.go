@@ -15,6 +15,7 @@ import (
 	"github.com/labstar/labstar/builtins/source"
 	"github.com/labstar/labstar/builtins/toolchain"
 	"github.com/labstar/labstar/builtins/userland"
+	"github.com/labstar/labstar/builtins/vm"
 	"github.com/labstar/labstar/internal/lock"
 	"github.com/labstar/labstar/starlark/schema"
 )
@@ -30,6 +31,7 @@ func All() []*schema.Builtin {
 		rootfs.Builtins(),
 		oci.Builtins(),
 		k8s.Builtins(),
+		vm.Builtins(),
 	)
 }
 

@@ -30,6 +30,8 @@ import (
 //	skip      it was not run since an input failed: "id", "title"
 //	target    (run) delivered: "name", "path", "kind", "digest", "size" in bytes and, of a
 //	          tree, "files"; (targets) offered: "name", "type", "at", "items", "cached"
+//	test      (test) how a test ended: "name", "status" (passed, failed, cached, not run),
+//	          "at", "seconds", "message", "log", "tail"; of test --list cached or not run
 //	error     something is wrong: "message", and for a script "file", "line",
 //	          "col", "hint" and "stack" where they are known
 //	step      (plan) an action that would run: "id", "title", "op", "at", "sure" (false:
@@ -40,7 +42,8 @@ import (
 //	check     (doctor) "name", "status" (ok, warning, failed), "detail", "remedy"
 //	version   (version) "version", "revision", "go", "platform"
 //	summary   always the last, but for version: "command", "seconds", "exit" (the exit
-//	          code); of run "ran", "cached", "failed", "skipped"; of plan "to_run",
+//	          code); of run "ran", "cached", "failed", "skipped"; of test "passed", "failed",
+//	          "cached", "not_run"; of plan "to_run",
 //	          "perhaps", "cached", "estimated" (seconds), "unlocked"; of cache its
 //	          counts in "stats", "verify" or "gc"
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,9 @@ func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.
 	if err != nil {
 		return nil, stats, err
 	}
-	if err = commandError(res, r.Command); err == nil {
+	if err = commandError(res, r.Command); err != nil {
+		err = reason(err, res, r.Command)
+	} else {
 		err = compared
 	}
 	if err == nil {
@@ -97,6 +100,9 @@ func (e *Engine) spec(ctx context.Context, r *action.Resolved, scratch string) (
 		}
 		spec.Build = []string{p}
 	}
+	if c.KVM && canOpen(kvm) {
+		spec.Devices = append(spec.Devices, kvm)
+	}
 	for k, v := range c.Env {
 		spec.Env = append(spec.Env, k+"="+v)
 	}
@@ -126,6 +132,31 @@ func commandError(res *sandbox.Result, c *action.Command) error {
 		return fmt.Errorf("the command failed with exit code %d", res.ExitCode)
 	}
 	return nil
+}
+
+// kvm is the device that runs virtual machines on the processor itself.
+const kvm = "/dev/kvm"
+
+func canOpen(device string) bool {
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	return err == nil && f.Close() == nil
+}
+
+// reason returns the error that a failed command gave itself, if it did.
+func reason(err error, res *sandbox.Result, c *action.Command) error {
+	const most = 8 << 10
+	if c.Reason == "" || res.TimedOut {
+		return err
+	}
+	name := filepath.Join(res.Upper, c.Reason)
+	if fi, e := os.Lstat(name); e != nil || !fi.Mode().IsRegular() || fi.Size() > most {
+		return err
+	}
+	text, e := os.ReadFile(name)
+	if s := strings.TrimSpace(string(text)); e == nil && s != "" {
+		return errors.New(s)
+	}
+	return err
 }
 
 // takeOutputs moves what the command left into the store.

@@ -52,6 +52,8 @@ type Spec struct {
 	Terminal bool
 	// Jobs, if not "", is the host path of the jobserver's FIFO, laid at JobsPath.
 	Jobs string
+	// Devices are more nodes of the host's /dev, laid at the same paths.
+	Devices []string
 	// Timeout ends the command; 0 means none.
 	Timeout time.Duration
 }

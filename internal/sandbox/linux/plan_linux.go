@@ -98,6 +98,11 @@ func check(spec *sandbox.Spec) error {
 			bad("laying %s: got target %q, want a clean absolute path below /", in.Source, in.Target)
 		}
 	}
+	for _, node := range spec.Devices {
+		if path.Dir(node) != "/dev" {
+			bad("got the device %q, want a node of /dev", node)
+		}
+	}
 	for _, name := range host {
 		if !filepath.IsAbs(name) {
 			bad("got the host path %q, want an absolute one", name)

@@ -178,6 +178,9 @@ func (p *plan) devices() {
 		p.put(at, "", unix.O_WRONLY|unix.O_CREAT)
 		p.move(p.clone(in.Source, readOnly), at)
 	}
+	for _, node := range p.spec.Devices {
+		bind(node, strings.TrimPrefix(node, "/dev/"))
+	}
 	p.step = "mounting /dev/pts"
 	p.move(p.filesystem("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "", "ptmxmode", "0666", "mode", "0620"), devDir+"/pts")
 }

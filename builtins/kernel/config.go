@@ -69,10 +69,19 @@ func callKernelConfig(c *schema.Call, a *configArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	explained, err := a.explain(c, tools, merged, config)
+	if err != nil {
+		return nil, err
+	}
+	retried, err := a.conf(c, a.Name+" config with what is missing", tools, explained.Output("seed"))
+	if err != nil {
+		return nil, err
+	}
 	checked, err := c.Action(action.Spec{
 		Op: configCheckOp, Title: a.Name + " options",
 		Inputs: []action.Input{
 			{Name: "config", Artifact: config}, {Name: "requests", Artifact: merged.Output("requests")},
+			{Name: "report", Artifact: explained.Output("report")}, {Name: "checked", Artifact: retried},
 		},
 		Outputs: []action.Output{{Name: "config", Kind: action.File}},
 	})
@@ -161,4 +170,16 @@ func (a *configArgs) conf(c *schema.Call, title string, tools, seed *action.Arti
 		return nil, err
 	}
 	return act.Output("config"), nil
+}
+
+// explain compares the requests with what conf made of them.
+func (a *configArgs) explain(c *schema.Call, tools *action.Artifact, merged *action.Action, config *action.Artifact) (*action.Action, error) {
+	return c.Action(action.Spec{
+		Op: explainOp, Title: a.Name + " explanation",
+		Inputs: []action.Input{
+			{Name: "source", Artifact: a.Source.Artifact}, {Name: "kconfig", Artifact: tools}, {Name: "config", Artifact: config},
+			{Name: "seed", Artifact: merged.Output("seed")}, {Name: "requests", Artifact: merged.Output("requests")},
+		},
+		Outputs: []action.Output{{Name: "report", Kind: action.File}, {Name: "seed", Kind: action.File}},
+	})
 }

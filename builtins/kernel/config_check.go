@@ -4,14 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/format/kconfig"
 )
 
 // configCheckOp passes its input "config" on as its output if every one of the
-// "requests" took effect.
+// "requests" took effect, that is, if the "report" is empty. "checked" is the
+// .config that conf made with what the report would add.
 var configCheckOp = &action.Op{Name: "kernel/config-check", Version: 1, Check: true, Run: runConfigCheck}
 
 func runConfigCheck(ctx context.Context, env action.Env) error {
@@ -23,16 +23,25 @@ func runConfigCheck(ctx context.Context, env action.Env) error {
 	if err != nil {
 		return err
 	}
-	got := kconfig.ParseConfig(config)
-	failed := unheeded(requests, got)
-	if len(failed) == 0 {
+	text, err := readInput(ctx, env, "report")
+	if err != nil {
+		return err
+	}
+	if len(text) == 0 {
+		if open := unheeded(requests, kconfig.ParseConfig(config)); len(open) > 0 {
+			return fmt.Errorf("checking kernel options: %s did not take effect, and the report has nothing of it", open[0].Name)
+		}
 		return env.SetFile("config", env.Input("config").Digest)
 	}
-	var lines []string
-	for _, r := range failed {
-		lines = append(lines, fmt.Sprintf("%s: got %s, want %s (%s)", r.Name, got.Get(r.Name), r.Value, r.From))
+	var rep report
+	if err := json.Unmarshal(text, &rep); err != nil {
+		return fmt.Errorf("reading the report: %w", err)
 	}
-	return fmt.Errorf("checking kernel options: %d of %d did not take effect\n  %s", len(failed), len(requests), strings.Join(lines, "\n  "))
+	checked, err := readInput(ctx, env, "checked")
+	if err != nil {
+		return err
+	}
+	return rep.message(len(requests), kconfig.ParseConfig(checked))
 }
 
 func readRequests(ctx context.Context, env action.Env) ([]request, error) {
@@ -51,7 +60,7 @@ func readRequests(ctx context.Context, env action.Env) ([]request, error) {
 func unheeded(requests []request, got kconfig.Config) []request {
 	var failed []request
 	for _, r := range requests {
-		if !kconfig.SameValue(got.Get(r.Name), r.Value) {
+		if !heeded(r, got) {
 			failed = append(failed, r)
 		}
 	}

@@ -119,7 +119,7 @@ func TestCheck(t *testing.T) {
 	}
 	for _, want := range []string{
 		"3 of 4 did not take effect",
-		"FEATURE_HTTPD_CGI: got n, want y: it depends on HTTPD && !NOMMU, and HTTPD is off",
+		"FEATURE_HTTPD_CGI: got n, want y: it depends on HTTPD (off)",
 		`HTTPDD: this busybox has no such option (did you mean "HTTPD"?)`,
 		"WGET: got y, want n",
 	} {

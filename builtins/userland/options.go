@@ -152,11 +152,14 @@ func runCheck(ctx context.Context, env action.Env) error {
 		return err
 	}
 	got := kconfig.ParseConfig(config)
-	opts := kconfig.ParseOptions(decl)
+	tree, err := kconfig.ReadText(decl)
+	if err != nil {
+		return err
+	}
 	var problems []string
 	for _, name := range slices.Sorted(maps.Keys(p.Options)) {
 		o := option{name, p.Options[name], slices.Contains(p.Recipe, name)}
-		if problem := compare(o, got, opts); problem != "" {
+		if problem := compare(o, got, tree, p.Options); problem != "" {
 			problems = append(problems, problem)
 		}
 	}
@@ -168,9 +171,9 @@ func runCheck(ctx context.Context, env action.Env) error {
 }
 
 // compare returns what is wrong with one option, "" if nothing.
-func compare(o option, got kconfig.Config, opts kconfig.Options) string {
+func compare(o option, got kconfig.Config, tree *kconfig.Tree, asked kconfig.Config) string {
 	value, known := got[o.Name]
-	if !known && opts[o.Name] == nil {
+	if !known && tree.Lookup(o.Name) == nil {
 		if o.Recipe && o.Value == "n" {
 			return "" // an older or newer busybox without that applet
 		}
@@ -187,10 +190,10 @@ func compare(o option, got kconfig.Config, opts kconfig.Options) string {
 		return ""
 	}
 	text := fmt.Sprintf("%s: got %s, want %s", o.Name, value, o.Value)
-	if why := opts.Explain(o.Name, o.Value, got); why != "" {
-		text += ": " + why
-	} else if opt := opts[o.Name]; opt != nil && opt.Type != "" {
-		text += fmt.Sprintf(": it is of type %s", opt.Type)
+	if tree.Lookup(o.Name) != nil {
+		if why := kconfig.NewModel(tree, got).Why(o.Name, o.Value, got, asked); why != "" {
+			text += ": " + why
+		}
 	}
 	return text
 }

@@ -145,9 +145,14 @@ func (w why) noPrompt(s *Symbol, want Tri) string {
 }
 
 // condition says which of the things that s depends on do not hold, and why not,
-// down to what can be asked for; each option is explained once. It looks at the
-// place where fewest fail.
+// down to what can be asked for; each option is explained once: seen has
+// true for those, and false for those that were named. It looks at the place where
+// fewest fail.
 func (w why) condition(s *Symbol, want Tri, seen map[*Symbol]bool) string {
+	if seen[s] {
+		return ""
+	}
+	top := len(seen) == 0
 	seen[s] = true
 	var failing []Condition
 	verb := "depends on"
@@ -164,18 +169,18 @@ func (w why) condition(s *Symbol, want Tri, seen map[*Symbol]bool) string {
 			failing, verb = list, v
 		}
 	}
-	for _, c := range failing {
-		if plain(c.Expr) && seen[c.Expr.Sym] && len(seen) > 1 {
-			failing = slices.DeleteFunc(failing, func(o Condition) bool { return plain(o.Expr) && seen[o.Expr.Sym] })
-			break
-		}
+	if !top {
+		failing = slices.DeleteFunc(failing, func(c Condition) bool {
+			_, named := seen[c.Expr.sym()]
+			return named
+		})
 	}
 	if len(failing) == 0 {
 		return ""
 	}
 	for _, c := range failing {
-		if plain(c.Expr) {
-			seen[c.Expr.Sym] = true
+		if sym := c.Expr.sym(); sym != nil && !seen[sym] {
+			seen[sym] = false
 		}
 	}
 	var parts []string
@@ -200,7 +205,13 @@ func at(p Pos, note string) string {
 	return " (" + text + ")"
 }
 
-func plain(e *Expr) bool { return e.Op == ExprName && e.Sym != nil }
+// sym returns the option that e is, nil if it is anything else.
+func (e *Expr) sym() *Symbol {
+	if e.Op == ExprName {
+		return e.Sym
+	}
+	return nil
+}
 
 // failing cuts conditions at their "&&" and returns what does not hold.
 func (w why) failing(list []Condition, want Tri) []Condition {
@@ -229,10 +240,10 @@ func (w why) hiding(e *Entry, want Tri) []Condition {
 
 // because says why a condition does not hold: "off, and depends on NET (net/Kconfig:7; off)".
 func (w why) because(e *Expr, want Tri, seen map[*Symbol]bool) string {
-	if !plain(e) {
+	s := e.sym()
+	if s == nil {
 		return w.states(e)
 	}
-	s := e.Sym
 	asked, isAsked := w.asked[s.Name]
 	switch {
 	case len(s.Entries) == 0:

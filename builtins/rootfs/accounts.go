@@ -45,16 +45,8 @@ type groupParams struct {
 // /usr/lib/sysusers.d. The script's come first: its names and numbers are kept.
 func (c *composer) accounts(ctx context.Context) error {
 	acc := &c.p.Accounts
-	passwd, err := c.readText(ctx, "etc/passwd")
-	if err != nil {
-		return err
-	}
-	group, err := c.readText(ctx, "etc/group")
-	if err != nil {
-		return err
-	}
-	acc.addGroups(group)
-	acc.addUsers(passwd)
+	acc.addGroups(c.brought.group)
+	acc.addUsers(c.brought.passwd)
 	if err := c.sysusers(ctx, acc); err != nil {
 		return err
 	}

@@ -32,13 +32,12 @@ var mountsScript string
 //go:embed boot/udhcpc.sh
 var dhcpScript string
 
+// ending are the lines of an inittab for the end of a system. They are no error
+// where their programs are not there.
+var ending = []action.Late{"::ctrlaltdel:/sbin/reboot", "::shutdown:/bin/umount -a -r"}
+
 // defaultInittab runs the script and then a shell wherever the kernel's console is.
-var defaultInittab = []action.Late{
-	"::sysinit:/" + rcPath,
-	"::respawn:-/bin/sh",
-	"::ctrlaltdel:/sbin/reboot",
-	"::shutdown:/bin/umount -a -r",
-}
+var defaultInittab = append([]action.Late{"::sysinit:/" + rcPath, "::respawn:-/bin/sh"}, ending...)
 
 // booted reports whether the script leaves it to rootfs what is run at boot.
 func (a *rootfsArgs) booted() bool {
@@ -63,6 +62,11 @@ func boot(c *schema.Call, a *rootfsArgs, p *composeParams, spec *action.Spec, ac
 		return err
 	}
 	own := builtinServices(a, nets, date)
+	for _, s := range own {
+		for _, program := range uses[s.name] {
+			p.Uses = append(p.Uses, use{s.name, program})
+		}
+	}
 	b := booting{p: p, spec: spec}
 	for _, s := range slices.Concat(own, sorted) {
 		b.add(s)
@@ -71,6 +75,7 @@ func boot(c *schema.Call, a *rootfsArgs, p *composeParams, spec *action.Spec, ac
 	for _, n := range nets {
 		if n.dhcp {
 			p.DHCP = append(p.DHCP, n.iface)
+			p.Uses = append(p.Uses, use{"network", "udhcpc"})
 		}
 	}
 	if len(p.DHCP) > 0 {
@@ -127,6 +132,11 @@ fi`, date.Unix(), date.UTC().Format("2006-01-02 15:04 UTC")))},
 	return append(list, &Service{name: "network", needs: []string{"mounts"}, command: action.Late(networkScript(a, nets))})
 }
 
+// uses are the programs that the built-in services call.
+var uses = map[string][]string{
+	"mounts": {"grep", "mkdir", "mount"}, "clock": {"date"}, "hostname": {"hostname"}, "keymap": {"loadkmap"}, "network": {"ip"},
+}
+
 func networkScript(a *rootfsArgs, nets []*Network) string {
 	var b strings.Builder
 	b.WriteString("ip link set lo up")
@@ -144,7 +154,7 @@ ip link set %[1]s up || exit`, n.iface)
 				host, _, _ := strings.Cut(a.Hostname, ".")
 				name = " -x hostname:" + host
 			}
-			fmt.Fprintf(&b, "\nudhcpc -b -R -i %[1]s -s /%s -p /run/udhcpc.%[1]s.pid -t 5 -T 2 -A 10%s", n.iface, udhcpcScript, name)
+			fmt.Fprintf(&b, "\nudhcpc -b -R -i %[1]s -s /%[2]s -p /run/udhcpc.%[1]s.pid -t 5 -T 2 -A 10%[3]s", n.iface, udhcpcScript, name)
 			continue
 		}
 		fmt.Fprintf(&b, "\nip addr add %s dev %s || exit", n.address, n.iface)
@@ -238,7 +248,7 @@ func (b *booting) inittab(a *rootfsArgs, acc *accounts) []action.Late {
 	default:
 		list = append(list, "::respawn:-/bin/sh")
 	}
-	return append(list, "::ctrlaltdel:/sbin/reboot", "::shutdown:/bin/umount -a -r")
+	return append(list, ending...)
 }
 
 func getty(tty string) action.Late {

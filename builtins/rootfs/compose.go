@@ -33,11 +33,13 @@ type composeParams struct {
 	Overwrite    bool              `json:"overwrite"`
 
 	// What is checked only.
-	Shells    []userShell     `json:"shells"` // of the users that the script names
-	Services  []serviceParams `json:"services,omitempty"`
-	DHCP      []string        `json:"dhcp,omitempty"` // interfaces
-	Init      string          `json:"init"`
-	Unchecked []string        `json:"unchecked,omitempty"`
+	Shells     []userShell     `json:"shells"` // of the users that the script names
+	Services   []serviceParams `json:"services,omitempty"`
+	DHCP       []string        `json:"dhcp,omitempty"` // interfaces
+	Uses       []use           `json:"uses,omitempty"` // by the services that rootfs makes
+	KernelArch string          `json:"kernelArch,omitempty"`
+	Init       string          `json:"init"`
+	Unchecked  []string        `json:"unchecked,omitempty"`
 }
 
 type text struct {
@@ -51,6 +53,11 @@ type text struct {
 type link struct {
 	Path   string `json:"path"`
 	Target string `json:"target"`
+}
+
+type use struct {
+	By      string `json:"by"`
+	Program string `json:"program"`
 }
 
 type serviceParams struct {
@@ -114,7 +121,7 @@ func runCompose(ctx context.Context, env action.Env) error {
 			return err
 		}
 	}
-	if err := check(ctx, env, c.e, c.p); err != nil {
+	if err := c.check(ctx); err != nil {
 		return err
 	}
 	root, err := c.e.Finish(ctx, env.PutDirectory)
@@ -128,25 +135,9 @@ type composer struct {
 	env action.Env
 	e   *action.Edit
 	p   composeParams
-}
 
-func (c *composer) trees(ctx context.Context) error {
-	how := action.Refuse
-	if c.p.Overwrite {
-		how = action.Replace
-	}
-	for _, name := range c.p.Trees {
-		err := c.e.Merge(ctx, "", c.env.Input(name).Digest, how)
-		var conflict *action.ConflictError
-		if errors.As(err, &conflict) {
-			return fmt.Errorf("laying %s: %q is in an earlier tree too; leave it out of one of them, or say overwrite = True",
-				name, "/"+conflict.Path)
-		}
-		if err != nil {
-			return fmt.Errorf("laying %s: %w", name, err)
-		}
-	}
-	return nil
+	brought brought
+	usr     []string // links into /usr that the trees had
 }
 
 // skeleton makes the standard folders that nothing has made. What contents has

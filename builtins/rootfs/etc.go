@@ -36,6 +36,7 @@ func generated(c *schema.Call, a *rootfsArgs, p *composeParams, acc *accounts) e
 			p.Shells = append(p.Shells, userShell{u.name, u.shell})
 		}
 	}
+	p.Defaults = append(p.Defaults, text{Path: "etc/shells", Text: shells(acc)})
 	if a.Hostname != "" {
 		p.Texts = append(p.Texts, text{Path: "etc/hostname", Text: action.Late(a.Hostname + "\n")})
 	}
@@ -68,6 +69,18 @@ func lines(c *schema.Call, p *composeParams, arg, path string, list []action.Lat
 	}
 	p.Texts = append(p.Texts, text{Path: path, Text: action.Late(b.String())})
 	return nil
+}
+
+// shells makes /etc/shells, without which dropbear and others let in only those
+// whose shell is /bin/sh.
+func shells(acc *accounts) action.Late {
+	list := []string{"/bin/sh"}
+	for _, u := range acc.users {
+		if !slices.Contains(noLogin, u.shell) && !slices.Contains(list, u.shell) {
+			list = append(list, u.shell)
+		}
+	}
+	return action.Late(strings.Join(list, "\n") + "\n")
 }
 
 func hostsTable(hostname string, hosts schema.Dict[action.Late]) action.Late {

@@ -14,10 +14,10 @@ import (
 // TestInitramfsGolden holds the bytes of each compression, whatever the cores.
 func TestInitramfsGolden(t *testing.T) {
 	for compression, golden := range map[string]string{
-		"none": "8299b054a5faac670240efe0b9a15d418aeb8f67057c12d668497d164989ba65",
-		"gzip": "953f25e4a6adbc771881a5e82fb3b5c640db2ba152b3c5f75ceb037bd5b728ab",
-		"zstd": "e91d76388a618b0f785e8f1aaedc16553ee390892fc5f79655286d35867c0e84",
-		"xz":   "08993b5a98e0a33ed4131aaaf555ea9169db02b4519ddec8056d17bf02d13916",
+		"none": "f12ae506e137c49c7e7737d85662c68c7530e8d15dfc297d897bc10dd523c44f",
+		"gzip": "20440293452e053a0ea549699e051f13b04c5003e1cc49593bfa6987bbd66657",
+		"zstd": "445935851993345ab4a2d14fbe97f80820daa1b58f3dcccb7b3508c41ad01e14",
+		"xz":   "67fe22fb791469139d26590ba3ffa48cd8da712af3dd7cd526786fde24a1d06f",
 	} {
 		for _, procs := range []int{1, 7} {
 			old := runtime.GOMAXPROCS(procs)

@@ -111,6 +111,9 @@ func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
 		data(c, a, &p, &spec),
 		checkPaths(c, a),
 	}
+	arch, errKernel := kernelInput(c, a.Kernel, &spec)
+	p.KernelArch = arch
+	errs = append(errs, errKernel, unchecked(c, a, &p))
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -186,11 +189,6 @@ func noPaths(c *schema.Call, arg, s string) error {
 // checkPaths looks at what remains: dirs, symlinks, init, hostname.
 func checkPaths(c *schema.Call, a *rootfsArgs) error {
 	var errs []error
-	for i, u := range a.Unchecked {
-		if p, err := action.CleanPath(u); err != nil || p == "" {
-			errs = append(errs, c.ArgErrorf(fmt.Sprintf("unchecked[%d]", i), "got %q, want a path in the tree", u))
-		}
-	}
 	for i, d := range a.Dirs {
 		if _, err := action.CleanPath(d); err != nil {
 			errs = append(errs, c.ArgErrorf(fmt.Sprintf("dirs[%d]", i), "%w", err))
@@ -212,6 +210,17 @@ func checkPaths(c *schema.Call, a *rootfsArgs) error {
 		errs = append(errs, c.ArgErrorf("hostname", "got %q, want letters, digits and '-', at most 63, parts separated by '.'", h))
 	}
 	return errors.Join(errs...)
+}
+
+func unchecked(c *schema.Call, a *rootfsArgs, p *composeParams) error {
+	for i, u := range a.Unchecked {
+		clean, err := action.CleanPath(u)
+		if err != nil || clean == "" {
+			return c.ArgErrorf(fmt.Sprintf("unchecked[%d]", i), "got %q, want a path in the tree", u)
+		}
+		p.Unchecked = append(p.Unchecked, clean)
+	}
+	return nil
 }
 
 func validHostname(s string) bool {

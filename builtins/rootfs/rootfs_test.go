@@ -9,13 +9,14 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/buildtest"
+	"github.com/labstar/labstar/internal/format/dynlink/elftest"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
 // system is a tree with a shell and an init, as busybox makes one.
 func system(lab *buildtest.Lab) *schema.Artifact {
 	return lab.Tree(map[string]buildtest.Node{
-		"bin/busybox":   {Text: "\x7fELF program", Mode: 0o755},
+		"bin/busybox":   {Text: elftest.File{}.String(), Mode: 0o755},
 		"bin/sh":        {Target: "busybox"},
 		"sbin/init":     {Target: "../bin/busybox"},
 		"home/lab/note": {Text: "mine"},
@@ -71,7 +72,7 @@ func TestRootfs(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, strings.Join(got, "\n"))
 		}
 	}
-	const golden = "28f268b16b898b3810991c425998cb8b4459b8b57c81f8f5c9a930253d1f5320"
+	const golden = "be22a48b159e6a0e3cdfed436e45e1ab62155b9394dbb334b5d45759554e6cc5"
 	if root.Hex() != golden {
 		t.Errorf("got tree %s, want %s: if that is meant, raise the Version of %s", root.Hex(), golden, composeOp.Name)
 	}
@@ -126,7 +127,7 @@ func TestCallErrors(t *testing.T) {
 
 func TestBuildErrors(t *testing.T) {
 	for script, want := range map[string]string{
-		`r = rootfs([bb, other])`:                                            `laying contents[1]: "/bin/sh" is in an earlier tree too`,
+		`r = rootfs([bb, other])`:                                            `laying contents[1], test tree: "/bin/sh" is in contents[0] too, test tree; leave it out of one of them, or say overwrite = True`,
 		`r = rootfs([bb, bad])`:                                              `checking interpreter of script "/usr/bin/tool": "/usr/bin/perl" is not there`,
 		`r = rootfs([bb, norun])`:                                            `checking script "/etc/init.d/S10net": it has no run bit (mode 0o644)`,
 		`r = rootfs([bb, crlf])`:                                             `carriage return`,

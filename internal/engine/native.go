@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +25,7 @@ func (e *Engine) runNative(ctx context.Context, r *action.Resolved, key action.D
 		}
 	}()
 	if err := r.Action.Op.Run(ctx, env); err != nil {
+		describeInputs(r.Action, err)
 		if log := env.tail(); len(log) > 0 && ctx.Err() == nil {
 			err = &BuildError{Action: r.Action, Err: err, LogTail: log}
 		}
@@ -41,6 +43,22 @@ func (e *Engine) runNative(ctx context.Context, r *action.Resolved, key action.D
 		return nil, fmt.Errorf("internal error: %s gave %s, want sha256:%x", r.Action.Op.Name, res.Outputs[0].Digest, f)
 	}
 	return res, nil
+}
+
+// describeInputs names the inputs that an error is about.
+func describeInputs(a *action.Action, err error) {
+	var e *action.InputsError
+	if !errors.As(err, &e) {
+		return
+	}
+	e.Describe(func(name string) string {
+		for _, in := range a.Inputs {
+			if in.Name == name {
+				return in.Artifact.Describe()
+			}
+		}
+		return name
+	})
 }
 
 // nativeEnv is the action.Env of one run.

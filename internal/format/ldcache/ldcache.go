@@ -1,4 +1,4 @@
-// Package ldcache writes /etc/ld.so.cache, by which the GNU C library's loader
+// Package ldcache writes and reads /etc/ld.so.cache, by which the GNU C library's loader
 // finds shared libraries: the format "glibc-ld.so.cache1.1" of glibc 2.2 and
 // later (sysdeps/generic/dl-cache.h), without hardware capabilities.
 //

@@ -46,6 +46,27 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+func TestDecode(t *testing.T) {
+	b, err := Encode(libs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(append([]byte("ld.so-1.7.0 and what an old cache has"), b...))
+	if err != nil || len(got) != len(libs) {
+		t.Fatalf("got %v (%v), want %v", got, err, libs)
+	}
+	for _, l := range libs {
+		if !slices.Contains(got, l) {
+			t.Errorf("got %v, want %v in it", got, l)
+		}
+	}
+	for n := range len(b) {
+		if _, err := Decode(b[:n]); err == nil {
+			t.Fatalf("the first %d of %d bytes were taken", n, len(b))
+		}
+	}
+}
+
 // The GNU C library's own ldconfig reads what we write.
 func TestLdconfigReads(t *testing.T) {
 	ldconfig := "/sbin/ldconfig"

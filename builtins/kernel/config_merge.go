@@ -125,7 +125,7 @@ func (m *merger) requests() ([]request, error) {
 		}
 		for _, l := range lines {
 			if l.holds(v, m.params.Arch) {
-				problems = append(problems, m.profile(all, request{l.name, l.value, "profile " + name, l.gone}))
+				problems = append(problems, m.profile(all, request{l.name, l.value, "profile " + name, l.maybe}))
 			}
 		}
 	}
@@ -134,7 +134,7 @@ func (m *merger) requests() ([]request, error) {
 		have, ok := all[name]
 		switch {
 		case ok && strings.HasPrefix(have.From, "profile"):
-			r.Gone = r.Value == "n" // what a profile asks for some kernels have not
+			r.Maybe = r.Value == "n" // what a profile asks for some kernels have not
 		case ok && !kconfig.SameValue(have.Value, r.Value):
 			problems = append(problems, fmt.Errorf("%s has %s = %s, options has %s: drop one", have.From, name, have.Value, script(r.Value)))
 		}

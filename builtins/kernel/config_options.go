@@ -17,8 +17,8 @@ type request struct {
 	Name  string `json:"name"`
 	Value string `json:"value"` // as a .config has it
 	From  string `json:"from"`  // who asks: `options`, `fragments[0] line 3`, `profile vm`
-	// Gone is set where a kernel that has no such option is fine.
-	Gone bool `json:"gone,omitempty"`
+	// Maybe is set where a kernel that has no such option is fine.
+	Maybe bool `json:"maybe,omitempty"`
 }
 
 // readOptions reads the argument options: values as a .config has them, by name.

@@ -98,7 +98,7 @@ type profileLine struct {
 	name, value string
 	from, until version // zero if not limited
 	archs       []string
-	gone        bool
+	maybe       bool
 }
 
 // parseProfile reads the format that package stdlib/profiles describes.
@@ -140,8 +140,8 @@ func parseProfileLine(line string) (l profileLine, err error) {
 		word, arg, _ := strings.Cut(strings.TrimSpace(cond), " ")
 		switch {
 		case word == "":
-		case word == "gone":
-			l.gone = true
+		case word == "if" && arg == "present":
+			l.maybe = true
 		case word == "from":
 			l.from, err = parseVersion(arg)
 		case word == "until":
@@ -149,7 +149,7 @@ func parseProfileLine(line string) (l profileLine, err error) {
 		case archs[word] != nil:
 			l.archs = append(l.archs, word)
 		default:
-			err = fmt.Errorf("got the condition %q, want from, until, gone or an architecture", cond)
+			err = fmt.Errorf("got the condition %q, want from, until, if present or an architecture", cond)
 		}
 		if err != nil {
 			return l, err

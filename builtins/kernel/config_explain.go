@@ -131,7 +131,10 @@ func (e *explainer) explain() *report {
 	names := e.tree.Names()
 	for _, r := range e.requests {
 		unknown := e.tree.Lookup(r.Name) == nil
-		if unknown && r.Maybe || heeded(r, e.got) && !unknown {
+		if unknown && r.Maybe {
+			continue
+		}
+		if heeded(r, e.got) && !unknown {
 			rep.Wants = append(rep.Wants, r)
 			continue
 		}

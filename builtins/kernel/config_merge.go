@@ -95,7 +95,9 @@ func (m *merger) base() (mode string, set []kconfig.Assignment, err error) {
 // noBase lists the bases that there are.
 func (m *merger) noBase(dir string) error {
 	names := slices.Concat(confModes, []string{"tinyconfig"})
-	if n, err := m.source.Lookup(m.ctx, strings.TrimSuffix(dir, "/")); err == nil && n.Kind == action.Dir {
+	// A folder that was looked into has no digest: start anew.
+	source := action.NewEdit(m.env, m.env.Input("source").Digest)
+	if n, err := source.Lookup(m.ctx, strings.TrimSuffix(dir, "/")); err == nil && n.Kind == action.Dir {
 		if d, err := m.env.Directory(m.ctx, n.Digest); err == nil {
 			for _, n := range d.Nodes {
 				names = append(names, n.Name)

@@ -100,7 +100,9 @@ func (m *merger) noBase(dir string) error {
 	if n, err := source.Lookup(m.ctx, strings.TrimSuffix(dir, "/")); err == nil && n.Kind == action.Dir {
 		if d, err := m.env.Directory(m.ctx, n.Digest); err == nil {
 			for _, n := range d.Nodes {
-				names = append(names, n.Name)
+				if !strings.HasSuffix(n.Name, ".config") { // a fragment
+					names = append(names, n.Name)
+				}
 			}
 		}
 	}

@@ -115,7 +115,7 @@ func runCompose(ctx context.Context, env action.Env) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		c.trees, c.skeleton, c.files, c.links, c.devices, c.accounts, c.homes, c.attributes, c.keys, c.xattrs, c.timezone,
+		c.trees, c.packages, c.skeleton, c.files, c.links, c.devices, c.accounts, c.homes, c.attributes, c.keys, c.xattrs, c.timezone,
 	} {
 		if err := step(ctx); err != nil {
 			return err

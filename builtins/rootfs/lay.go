@@ -110,6 +110,9 @@ func (c *composer) prepare(ctx context.Context, root action.Digest, merged bool)
 				return action.Digest{}, err
 			}
 		case leadsToUsr(n):
+			if err := dropEmpty(ctx, e); err != nil {
+				return action.Digest{}, err
+			}
 			c.usr = append(c.usr, dir)
 			if err := e.Remove(ctx, dir); err != nil {
 				return action.Digest{}, err
@@ -117,6 +120,32 @@ func (c *composer) prepare(ctx context.Context, root action.Digest, merged bool)
 		}
 	}
 	return e.Finish(ctx, c.env.PutDirectory)
+}
+
+// dropEmpty takes out the mount points of the sandbox, which a toolchain has.
+func dropEmpty(ctx context.Context, e *action.Edit) error {
+	for _, p := range []string{action.BuildDir, action.InputDir} {
+		empty := true
+		err := e.Walk(ctx, func(at string, n action.Node) error {
+			if strings.HasPrefix("/"+at, p+"/") {
+				empty = false
+			}
+			if n.Kind == action.Dir && at != "" && "/"+at != p {
+				return fs.SkipDir
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if !empty {
+			continue
+		}
+		if err := e.Remove(ctx, p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // moveToUsr moves a directory of the root below /usr. Relative links that lead out

@@ -25,10 +25,12 @@ func debian(t *testing.T, lab *buildtest.Lab, lib string) *schema.Artifact {
 	return lab.Tree(map[string]buildtest.Node{
 		"bin": {Target: "usr/bin"}, "sbin": {Target: "usr/sbin"}, "lib": {Target: "usr/lib"},
 		"usr/bin/" + strings.TrimSuffix(lib, ".so"): {Text: elftest.File{}.String(), Mode: 0o755},
-		"usr/lib/" + lib:            {Text: elftest.File{Library: true}.String()},
-		"etc/ld.so.cache":           {Text: string(cache)},
-		"etc/passwd":                {Text: "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n"},
-		"etc/group":                 {Text: "root:x:0:\nwww-data:x:33:\n"},
+		"usr/lib/" + lib:  {Text: elftest.File{Library: true}.String()},
+		"etc/ld.so.cache": {Text: string(cache)},
+		"etc/passwd":      {Text: "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n"},
+		"etc/group":       {Text: "root:x:0:\nwww-data:x:33:\n"},
+		"build/":          {}, "in/": {}, "usr/share/openssh/sshd_config": {Text: "UsePAM yes\n"}, "usr/share/pam/common-auth": {Text: "$auth_primary\n"},
+		"usr/share/ca-certificates/m/a.crt": {Text: "A"}, "usr/share/ca-certificates/m/b.crt": {Text: "B\n"},
 		"usr/lib/sysusers.d/s.conf": {Text: "# a comment\nu sshd - \"sshd user\" /run/sshd\ng _ssh -\nu! mail 8:12 - /var/mail -\nm www-data _ssh\n"},
 	})
 }
@@ -68,6 +70,18 @@ func TestUsrMerge(t *testing.T) {
 	}
 	if err := e.Runnable(t.Context(), "/sbin/init"); err != nil {
 		t.Error(err)
+	}
+	for p, want := range map[string]string{
+		"etc/ssh/sshd_config": "UsePAM yes\n", "etc/pam.d/common-auth": "auth required pam_unix.so nullok\n", caBundle: "A\nB\n",
+	} {
+		if got := read(p); got != want {
+			t.Errorf("got %s with %q, want %q", p, got, want)
+		}
+	}
+	for _, p := range []string{"build directory 755 0:0", "in directory 755 0:0"} {
+		if slices.Contains(got, p) {
+			t.Errorf("got the sandbox' mount point %q", p)
+		}
 	}
 	libs, err := ldcache.Decode([]byte(read("etc/ld.so.cache")))
 	if err != nil || len(libs) != 2 {

@@ -33,7 +33,7 @@ func library(name string, f elftest.File) buildtest.Node {
 // bigBusybox is a tree with every program that the services of rootfs call.
 func bigBusybox(lab *buildtest.Lab, more map[string]buildtest.Node) *schema.Artifact {
 	nodes := map[string]buildtest.Node{"bin/busybox": program(elftest.File{}), "usr/sbin/dropbear": program(elftest.File{}), "usr/sbin/sshd": program(elftest.File{})}
-	for _, applet := range strings.Fields("bin/sh bin/ash bin/grep bin/mkdir bin/mount bin/umount bin/date bin/hostname bin/ip bin/cat sbin/init sbin/getty sbin/udhcpc sbin/loadkmap sbin/reboot sbin/sulogin usr/sbin/httpd usr/bin/ssh-keygen") {
+	for _, applet := range strings.Fields("bin/sh bin/ash bin/grep bin/mkdir bin/mount bin/umount bin/date bin/hostname bin/ip bin/cat bin/sleep sbin/switch_root sbin/modprobe sbin/findfs sbin/init sbin/getty sbin/udhcpc sbin/loadkmap sbin/reboot sbin/sulogin usr/sbin/httpd usr/bin/ssh-keygen") {
 		nodes[applet] = buildtest.Node{Target: strings.Repeat("../", strings.Count(applet, "/")) + "bin/busybox"}
 	}
 	maps.Copy(nodes, more)
@@ -53,7 +53,7 @@ func glibc(lab *buildtest.Lab) *schema.Artifact {
 func kernel(lab *buildtest.Lab, arch string, config ...string) *schema.Artifact {
 	all := []string{
 		"BINFMT_ELF", "BINFMT_SCRIPT", "PROC_FS", "SYSFS", "DEVTMPFS", "TMPFS", "NET", "INET", "PACKET", "MULTIUSER", "UNIX98_PTYS",
-		"VT", "VT_CONSOLE", "SERIAL_8250_CONSOLE", "IKCONFIG_PROC", "RD_ZSTD", "RD_GZIP", "BLK_DEV_INITRD",
+		"VT", "VT_CONSOLE", "VIRTIO_PCI", "VIRTIO_BLK", "EXT4_FS", "SERIAL_8250_CONSOLE", "IKCONFIG_PROC", "RD_ZSTD", "RD_GZIP", "BLK_DEV_INITRD",
 	}
 	var text strings.Builder
 	for _, o := range all {
@@ -65,8 +65,21 @@ func kernel(lab *buildtest.Lab, arch string, config ...string) *schema.Artifact 
 		}
 		fmt.Fprintf(&text, "CONFIG_%s=%s\n", o, value)
 	}
+	const dir = "lib/modules/6.12.0-lab/"
+	modules := lab.Tree(map[string]buildtest.Node{
+		dir + "modules.dep": {Text: "kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio-ring.ko.xz kernel/drivers/virtio/virtio.ko.xz\n" +
+			"kernel/drivers/virtio/virtio-ring.ko.xz: kernel/drivers/virtio/virtio.ko.xz\nkernel/drivers/virtio/virtio.ko.xz:\n" +
+			"kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko\nkernel/fs/jbd2/jbd2.ko:\nkernel/lib/crc32c.ko:\n"},
+		dir + "modules.builtin":                       {Text: "kernel/fs/binfmt_elf.ko\n"},
+		dir + "modules.softdep":                       {Text: "# soft dependencies\nsoftdep ext4 pre: crc32c nothere\n"},
+		dir + "modules.dep.bin":                       {Text: "binary"},
+		dir + "kernel/drivers/block/virtio_blk.ko.xz": {Text: "blk"}, dir + "kernel/drivers/virtio/virtio-ring.ko.xz": {Text: "ring"},
+		dir + "kernel/drivers/virtio/virtio.ko.xz": {Text: "virtio"}, dir + "kernel/fs/ext4/ext4.ko": {Text: "ext4"},
+		dir + "kernel/fs/jbd2/jbd2.ko": {Text: "jbd2"}, dir + "kernel/lib/crc32c.ko": {Text: "crc"},
+	})
 	return schema.NewArtifact(lab.File("image").Artifact, "kernel", starlark.StringDict{
-		"config": lab.File(text.String()), "arch": starlark.String(arch),
+		"modules": modules,
+		"config":  lab.File(text.String()), "arch": starlark.String(arch),
 	})
 }
 
@@ -111,7 +124,8 @@ func evalChecks(t *testing.T, script string) (*buildtest.Lab, starlark.Value, er
 		"k":          kernel(lab, "x86_64"), "k_arm": kernel(lab, "arm64"), "k_net": kernel(lab, "x86_64", "PACKET=n", "INET=n"),
 		"k_packet_m": kernel(lab, "x86_64", "PACKET=m"), "k_vt": kernel(lab, "x86_64", "VT=n", "VT_CONSOLE=n"),
 		"k_serial": kernel(lab, "x86_64", "SERIAL_8250_CONSOLE=m"), "k_ikconfig": kernel(lab, "x86_64", "IKCONFIG_PROC=n"),
-		"k_tiny":       kernel(lab, "x86_64", "BINFMT_SCRIPT=n", "MULTIUSER=n", "DEVTMPFS=n"),
+		"k_tiny": kernel(lab, "x86_64", "BINFMT_SCRIPT=n", "MULTIUSER=n", "DEVTMPFS=n"),
+		"k_mod":  kernel(lab, "x86_64", "VIRTIO_BLK=m", "EXT4_FS=m", "RD_ZSTD=n"), "k_noinitrd": kernel(lab, "x86_64", "BLK_DEV_INITRD=n", "VIRTIO_BLK=n"),
 		"sshd_no":      sshd("# mine\nPermitRootLogin no\nInclude sshd_config.d/*.conf\nMatch User x\nPermitRootLogin yes\n"),
 		"sshd_default": sshd("Port 22\n"), "sshd_yes": sshd("Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin yes\n"),
 		"sshd_allow": sshd("AllowUsers lab admin\n"),
@@ -191,6 +205,17 @@ func TestChecks(t *testing.T) {
 		`r = rootfs([bb], users = [` + rootKey + `], services = [service("ssh", "dropbear -F")])`:                                                  `checking service "ssh": dropbear has no host keys; say -R, by which dropbear makes them when they are first needed`,
 		`r = rootfs([bb], users = [` + rootKey + `], services = [service("ssh", "dropbear -R")])`:                                                  `checking service "ssh": dropbear keeps its host keys in /etc/dropbear, which is not there; say dirs = ["/etc/dropbear"]`,
 		`r = rootfs([bb], users = [` + rootKey + `], services = [service("ssh", "dropbear -R -p 22")], dirs = ["/etc/dropbear"])`:                  ``,
+
+		`r = initramfs(bb, kernel = k)`:                                                                                 ``,
+		`r = initramfs(bb, kernel = k_mod)`:                                                                             `checking kernel: CONFIG_RD_ZSTD is off, and the compression zstd of the initramfs needs it; add options = {"RD_ZSTD": True} to kernel_config`,
+		`r = initramfs(bb, kernel = k_noinitrd, compression = "none")`:                                                  `checking kernel: CONFIG_BLK_DEV_INITRD is off, and an initramfs needs it; add options = {"BLK_DEV_INITRD": True} to kernel_config`,
+		`r = initramfs(bb, kernel = k, root = "/dev/vda2")`:                                                             ``,
+		`r = initramfs(bb, kernel = k_mod, compression = "gzip", root = "/dev/vda2", modules = ["ext4"])`:               `checking kernel: CONFIG_VIRTIO_BLK is a module, and the root device /dev/vda2 needs it built in; add options = {"VIRTIO_BLK": True} to kernel_config, or modules = ["virtio_blk"] to initramfs`,
+		`r = initramfs(bb, kernel = k_mod, compression = "gzip", root = "/dev/vda2", modules = ["virtio-blk", "ext4"])`: ``,
+		`r = initramfs(bb, kernel = k_mod, compression = "gzip", modules = ["virtoi_blk"])`:                             `finding modules: the kernel has no module "virtoi_blk" (did you mean "virtio_blk"?); switch its option on in kernel_config`,
+		`r = initramfs(bb, kernel = k_noinitrd, compression = "none", root = "/dev/vda2")`: `checking kernel: CONFIG_BLK_DEV_INITRD is off, and an initramfs needs it; add options = {"BLK_DEV_INITRD": True} to kernel_config` + "\n" +
+			`checking kernel: CONFIG_VIRTIO_BLK is off, and the root device /dev/vda2 needs it; add options = {"VIRTIO_BLK": True} to kernel_config`,
+		`r = initramfs(rootfs([dyn, glibc]), root = "/dev/vda2")`: `making /init: the program "sh" is in none of the folders for programs; add busybox to the tree, with its option for it`,
 	} {
 		lab, v, err := evalChecks(t, script)
 		if err != nil {
@@ -199,7 +224,8 @@ func TestChecks(t *testing.T) {
 		}
 		got := ""
 		if _, err := lab.TryBuild(v); err != nil {
-			_, got, _ = strings.Cut(err.Error(), "rootfs: ")
+			_, got, _ = strings.Cut(err.Error(), "lab.star:1:")
+			_, got, _ = strings.Cut(got, "fs: ") // rootfs or initramfs
 		}
 		if got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", script, got, want)

@@ -93,3 +93,25 @@ func TestInitramfsCompressed(t *testing.T) {
 		}
 	}
 }
+
+// Modules come with what they depend on, and nothing else.
+func TestInitramfsModules(t *testing.T) {
+	lab, v, err := evalChecks(t, `r = initramfs(bb, kernel = k, modules = ["virtio-blk", "ext4", "binfmt_elf"], compression = "none", root = "UUID=1234")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := lab.Text(v)
+	const dir = "lib/modules/6.12.0-lab/"
+	for _, want := range []string{
+		dir + "kernel/drivers/block/virtio_blk.ko.xz", dir + "kernel/drivers/virtio/virtio-ring.ko.xz", dir + "kernel/drivers/virtio/virtio.ko.xz",
+		dir + "kernel/fs/ext4/ext4.ko", dir + "kernel/fs/jbd2/jbd2.ko", dir + "kernel/lib/crc32c.ko", dir + "modules.builtin",
+		"virtio-blk\next4\nbinfmt_elf\n", "root=UUID=1234\nfs=ext4\noptions=ro\ninit=/sbin/init\n", "findfs UUID=1234",
+	} {
+		if !strings.Contains(archive, want) {
+			t.Errorf("the archive has no %q", want)
+		}
+	}
+	if strings.Contains(archive, "modules.dep.bin") {
+		t.Error("the archive has the binary index of all modules")
+	}
+}

@@ -11,6 +11,11 @@ pseudo devpts mode=620,gid=5 /dev/pts
 pseudo tmpfs mode=1777 /dev/shm
 pseudo tmpfs mode=755 /run
 mkdir -p /run/lock /run/service
+if [ -s /etc/modules ]; then
+	while read -r module; do
+		modprobe "$module" || echo "mounts: no module $module"
+	done </etc/modules
+fi
 if [ -s /etc/fstab ]; then
 	if grep -q '^[^#][^ 	]*[ 	][ 	]*/[ 	]' /etc/fstab; then
 		mount -o remount /

@@ -12,16 +12,3 @@ cd obj
 	CC="${CROSS}gcc" CXX= CFLAGS="$CFLAGS" "$@" </dev/null
 make </dev/null
 make install install_root=/build/root </dev/null
-cd ../root
-rm -rf usr/share/info usr/share/locale var etc/ld.so.cache
-# Threads that end or are cancelled load gcc's unwinder.
-cp "$("${CROSS}gcc" -print-file-name=libgcc_s.so.1)" ".$LIBDIR/"
-find . -type f -name '*.a' -exec "${CROSS}strip" --strip-debug {} +
-find . -type f -name 'ld-linux*' -exec "${CROSS}strip" --strip-debug {} +
-find . -type f -name '*.so*' ! -name 'ld-linux*' | while read -r f; do
-	# Some are scripts of the linker.
-	if [ "$(head -c 4 "$f" | tail -c 3)" = ELF ]; then "${CROSS}strip" --strip-unneeded "$f"; fi
-done
-find sbin usr/bin usr/sbin usr/lib/getconf -type f | while read -r f; do
-	if [ "$(head -c 4 "$f" | tail -c 3)" = ELF ]; then "${CROSS}strip" "$f"; fi
-done

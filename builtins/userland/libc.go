@@ -72,6 +72,9 @@ It takes less than a minute, where glibc takes twenty, and is a tenth of its siz
 //go:embed glibc.sh
 var glibcScript string
 
+//go:embed strip.sh
+var stripScript string
+
 //go:embed musl.sh
 var muslScript string
 
@@ -89,7 +92,8 @@ func callGlibc(c *schema.Call, a *glibcArgs) (starlark.Value, error) {
 	b := libcBuild{
 		name: a.Name, script: glibcScript, flags: glibcFlags, loader: archs[a.Arch].glibc, arch: a.Arch, configure: a.Configure,
 		source: a.Source, toolchain: a.Toolchain, headers: a.Headers,
-		env: map[string]string{"CFLAGS": a.CFlags, "OLDEST_KERNEL": a.OldestKernel},
+		env:   map[string]string{"CFLAGS": a.CFlags, "OLDEST_KERNEL": a.OldestKernel},
+		strip: true,
 	}
 	return b.value(c)
 }
@@ -121,10 +125,14 @@ type libcBuild struct {
 	configure                         []string
 	source, toolchain, headers        *schema.Artifact // headers may be nil
 	env                               map[string]string
+	strip                             bool // see strip.sh; otherwise script did it
 }
 
 func (b *libcBuild) value(c *schema.Call) (starlark.Value, error) {
 	built, err := b.compile(c)
+	if err == nil && b.strip {
+		built, err = b.stripped(c, built)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +181,20 @@ func (b *libcBuild) compile(c *schema.Call) (*action.Action, error) {
 	}
 	spec.Params = cmd
 	return c.Action(spec)
+}
+
+func (b *libcBuild) stripped(c *schema.Call, built *action.Action) (*action.Action, error) {
+	return c.Action(action.Spec{
+		Op: action.Exec, Title: b.name + " strip",
+		Params: action.Command{
+			Argv: []string{"/bin/sh", "-euc", stripScript}, Root: []string{"toolchain"},
+			Env:     map[string]string{"CROSS": archs[b.arch].cross, "LIBDIR": path.Dir(b.loader)},
+			Mounts:  []action.Mount{{Path: action.InputDir + "/built", Input: "built"}},
+			Outputs: []string{"root"},
+		},
+		Inputs:  []action.Input{{Name: "toolchain", Artifact: b.toolchain.Artifact}, {Name: "built", Artifact: built.Output("root")}},
+		Outputs: []action.Output{{Name: "root", Kind: action.Tree}},
+	})
 }
 
 // What a compiler is told besides where the sysroot is. gcc's own headers go

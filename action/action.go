@@ -47,6 +47,10 @@ type Op struct {
 	// Check marks what is cheap and may fail (validation, configuration): it
 	// goes before what is long.
 	Check bool
+	// Preview marks a configuration that is worth being seen before it is used:
+	// its first output is a text of lines NAME=value. Where only quick steps lead
+	// to it, `labstar plan` makes it and shows what is different in it.
+	Preview bool
 }
 
 // Exec is the op of every command that runs in the sandbox. Its parameters are
@@ -72,6 +76,9 @@ type Spec struct {
 	// action is no part of the store: it runs in every build, before anything is
 	// looked up, and what it leaves stands for the secret in all that depends on it.
 	Secrets []string
+	// Quick marks an action that takes a second or so, which `labstar plan` may run
+	// for a preview. Not in the key.
+	Quick bool
 	// Title is for people: "busybox 1.37.0", "fetch gcc-14". Not in the key.
 	Title string
 	// Site is where the script made the action, innermost call first. Not in the key.
@@ -124,6 +131,7 @@ type Action struct {
 	Refs    []Ref           // those that tokens in Params name, in order of appearance
 	Outputs []Output
 	Fixed   [32]byte
+	Quick   bool
 	Secrets []string
 	Title   string
 	Site    []Frame

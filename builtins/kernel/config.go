@@ -151,7 +151,7 @@ func (a *configArgs) merge(c *schema.Call, p mergeParams) (*action.Action, error
 // conf runs the tree's own conf on a seed; the output is a .config.
 func (a *configArgs) conf(c *schema.Call, title string, tools, seed *action.Artifact) (*action.Artifact, error) {
 	act, err := c.Action(action.Spec{
-		Op: action.Exec, Title: title,
+		Op: action.Exec, Title: title, Quick: true,
 		Params: action.Command{
 			Argv: []string{"/bin/sh", "-euc", runScript}, Root: []string{"toolchain"}, Env: makeEnv(a.Arch),
 			Mounts: []action.Mount{

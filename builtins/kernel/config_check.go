@@ -12,7 +12,7 @@ import (
 // configCheckOp passes its input "config" on as its output if every one of the
 // "requests" took effect, that is, if the "report" is empty. "checked" is the
 // .config that conf made with what the report would add.
-var configCheckOp = &action.Op{Name: "kernel/config-check", Version: 1, Check: true, Run: runConfigCheck}
+var configCheckOp = &action.Op{Name: "kernel/config-check", Version: 1, Check: true, Preview: true, Run: runConfigCheck}
 
 func runConfigCheck(ctx context.Context, env action.Env) error {
 	requests, err := readRequests(ctx, env)

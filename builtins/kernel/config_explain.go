@@ -35,7 +35,7 @@ type failure struct {
 // effect, both outputs are empty and no Kconfig file is read. Otherwise "report"
 // says why each did not, and "seed" is the seed with what would help, for conf to
 // try.
-var explainOp = &action.Op{Name: "kernel/config-explain", Version: 1, Check: true, Run: runExplain}
+var explainOp = &action.Op{Name: "kernel/config-explain", Version: 2, Check: true, Run: runExplain}
 
 func runExplain(ctx context.Context, env action.Env) error {
 	config, err := readInput(ctx, env, "config")
@@ -140,7 +140,7 @@ func (e *explainer) explain() *report {
 		}
 		f := failure{request: r, Got: e.got.Get(r.Name), Why: m.Why(r.Name, r.Value, e.got, asked)}
 		if unknown {
-			f.Meant = schema.Suggest(r.Name, names)
+			f.Meant = e.meant(r.Name, names)
 		}
 		rep.Failed = append(rep.Failed, f)
 		if f.Meant != "" {
@@ -152,6 +152,15 @@ func (e *explainer) explain() *report {
 	}
 	e.solve(m, rep)
 	return rep
+}
+
+// meant returns the option that an unknown name was most likely meant to be: that
+// of a file system (BTRFS), or the most similar one.
+func (e *explainer) meant(name string, names []string) string {
+	if fs := name + "_FS"; e.tree.Lookup(fs) != nil {
+		return fs
+	}
+	return schema.Suggest(name, names)
 }
 
 // solve looks for what would make all requests take effect.

@@ -22,8 +22,10 @@ func planCommand() command {
 		name: "plan", args: "[FILE] [TARGET…]",
 		short: "tell what a run would do, and what changed since the last one",
 		long: `
-Tells, running nothing, what changed since the last run and the line of the script
-that set it, which steps a run would take, and about how long that takes.
+Tells what changed since the last run and the line of the script that set it, which
+steps a run would take, and about how long that takes. It runs none of them, but for
+one: where options of a kernel changed and its configuration is made in seconds, plan
+makes it and tells which other options come with them.
 
 A step marked "perhaps" has inputs that would be built first: if they come out as
 they were, it needs not run.`,
@@ -82,6 +84,9 @@ func (a *app) plan(ctx context.Context, file string, targets []string, jobs int)
 	}
 	plan, err := ls.Plan(ctx, lab, targets...)
 	if err != nil {
+		return err
+	}
+	if err := ls.Preview(ctx, lab, changes); err != nil {
 		return err
 	}
 	if a.json {

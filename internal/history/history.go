@@ -29,15 +29,17 @@ type Target struct {
 // Node is one action or source.
 type Node struct {
 	// Definition is hexadecimal; of what depends on secrets, with their results.
-	Definition string          `json:"definition"`
-	Op         string          `json:"op"`
-	Version    int             `json:"version,omitempty"`
-	Title      string          `json:"title"`
-	Params     json.RawMessage `json:"params,omitempty"` // tokens replaced by names
-	Source     *Source         `json:"source,omitempty"`
-	Secrets    []string        `json:"secrets,omitempty"` // names
-	Site       []action.Frame  `json:"site,omitempty"`
-	Inputs     []Edge          `json:"inputs,omitempty"`
+	Definition string `json:"definition"`
+	Op         string `json:"op"`
+	// Size completes Definition for an op with a preview, whose result is looked up.
+	Size    int64           `json:"size,omitempty"`
+	Version int             `json:"version,omitempty"`
+	Title   string          `json:"title"`
+	Params  json.RawMessage `json:"params,omitempty"` // tokens replaced by names
+	Source  *Source         `json:"source,omitempty"`
+	Secrets []string        `json:"secrets,omitempty"` // names
+	Site    []action.Frame  `json:"site,omitempty"`
+	Inputs  []Edge          `json:"inputs,omitempty"`
 	// Outputs is a hash of what the action left, "" if the run did not come to
 	// know it (it was below something that was found).
 	Outputs string `json:"outputs,omitempty"`
@@ -97,6 +99,9 @@ func (c *capture) node(a *action.Action) int {
 		n.Source = &Source{Path: src.Path, Tree: src.Kind == action.Tree, Digest: src.Digest}
 	} else {
 		n.Op, n.Version = a.Op.Name, a.Op.Version
+		if a.Op.Preview {
+			n.Size = def.Size
+		}
 		n.Params = json.RawMessage(a.Scope().Readable(string(a.Params)))
 		if !json.Valid(n.Params) { // a title with a quote in it
 			n.Params = nil

@@ -188,10 +188,9 @@ func preprocessed(argv []string, to string) []string {
 		case a == "-o" || a == "-MF" || a == "-MT" || a == "-MQ":
 			i++
 			continue
-		case i > 0 && strings.HasPrefix(a, "-Wp,-M"):
-			parts := strings.Split(a, ",")
-			if len(parts) > 3 {
-				out = append(out, "-Wp,"+strings.Join(parts[3:], ","))
+		case i > 0 && strings.HasPrefix(a, "-Wp,"):
+			if kept := withoutDeps(strings.Split(a[4:], ",")); len(kept) > 0 {
+				out = append(out, "-Wp,"+strings.Join(kept, ","))
 			}
 			continue
 		case i > 0 && (strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "-MF") || strings.HasPrefix(a, "-MT") || strings.HasPrefix(a, "-MQ")):
@@ -205,6 +204,20 @@ func preprocessed(argv []string, to string) []string {
 		out = append(out, argv[i])
 	}
 	return append(out, "-M", "-MF", to, "-w")
+}
+
+// withoutDeps leaves out of the parts of -Wp,… those about dependencies.
+func withoutDeps(parts []string) (kept []string) {
+	for i := 0; i < len(parts); i++ {
+		switch parts[i] {
+		case "-MD", "-MMD", "-MT", "-MQ":
+			i++
+		case "-MP":
+		default:
+			kept = append(kept, parts[i])
+		}
+	}
+	return kept
 }
 
 // manifestKey is the key of the list of shapes of a command line.

@@ -208,6 +208,10 @@ func (u *unit) preprocessor(parts []string) string {
 		case strings.HasPrefix(p, "-D") && len(p) > 2, strings.HasPrefix(p, "-U") && len(p) > 2:
 			u.defines = append(u.defines, p[2:])
 		case p == "-MP":
+		case p == "-MT" || p == "-MQ":
+			if i++; i == len(parts) {
+				return "option -Wp," + p
+			}
 		default:
 			return "option -Wp," + p
 		}

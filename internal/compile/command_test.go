@@ -1,0 +1,101 @@
+package compile
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// kbuild is a command line of a kernel's build, shortened.
+const kbuild = "gcc -Wp,-MMD,init/.main.o.d -nostdinc -I/in/source/arch/x86/include -I./arch/x86/include/generated -I/in/source/include -I./include " +
+	"-include /in/source/include/linux/compiler-version.h -include /in/source/include/linux/kconfig.h -D__KERNEL__ -fmacro-prefix-map=/in/source/= " +
+	"-Wall -Wundef -std=gnu11 -fshort-wchar -mno-sse -m64 -O2 --param=allow-store-data-races=0 -fno-stack-protector -g0 -Wa,-gdwarf-5 " +
+	"-DKBUILD_MODFILE='\"init/main\"' -D KBUILD_BASENAME=CONFIG_X -I /in/source/init -I ./init -c -o init/main.o /in/source/init/main.c"
+
+func TestParseCC(t *testing.T) {
+	u, why := parseCC(strings.Fields(kbuild))
+	if why != "" {
+		t.Fatal(why)
+	}
+	if u.source != "/in/source/init/main.c" || u.output != "init/main.o" || u.depfile != "init/.main.o.d" || u.sysDeps || !u.nostd || u.mode != 'c' {
+		t.Errorf("got %+v", u)
+	}
+	if len(u.dirs) != 6 || u.dirs[4] != "/in/source/init" || len(u.forced) != 2 || !slices.Contains(u.defines, "KBUILD_BASENAME=CONFIG_X") {
+		t.Errorf("got folders %q, forced %q, macros %q", u.dirs, u.forced, u.defines)
+	}
+	for line, want := range map[string]unit{
+		"gcc -c a.c":                                    {output: "a.o"},
+		"gcc -c -MD dir/a.c -o dir/b.o":                 {output: "dir/b.o", depfile: "dir/b.d", sysDeps: true},
+		"gcc -S a.c":                                    {output: "a.s"},
+		"gcc -MMD -MF x.d -MT y -c a.c":                 {output: "a.o", depfile: "x.d"},
+		"gcc -isystem s -Ip -iquote q -c a.S -ox.o -g3": {output: "x.o", asm: true, macros: true},
+		"gcc -E -P -C -o x.lds x.lds.S":                 {output: "x.lds", asm: true},
+		"gcc -c a.s":                                    {output: "a.o", asm: true, raw: true},
+	} {
+		u, why := parseCC(strings.Fields(line))
+		if why != "" {
+			t.Errorf("%s: %s", line, why)
+			continue
+		}
+		if u.output != want.output || u.depfile != want.depfile || u.sysDeps != want.sysDeps || u.asm != want.asm || u.raw != want.raw || u.macros != want.macros {
+			t.Errorf("%s: got %+v", line, *u)
+		}
+	}
+	u, _ = parseCC(strings.Fields("gcc -isystem s -Ip -iquote q -c a.c"))
+	if !slices.Equal(u.dirs, []string{"q", "p", "s"}) || u.quotes != 1 {
+		t.Errorf("got %q, %d for quotes", u.dirs, u.quotes)
+	}
+}
+
+// What is not understood, reads more than is known or writes more than one output passes.
+func TestParseCCPasses(t *testing.T) {
+	for _, line := range []string{
+		"gcc a.o -o a", "gcc -c a.c b.c", "gcc -c -", "gcc -c @args", "gcc -dumpversion", "gcc --version", "gcc -E a.c", "gcc -M a.c", "gcc -MM -c a.c",
+		"gcc -c a.c -o -", "gcc -c a.c -o /dev/null", "gcc -c -x c /dev/null -o x", "gcc -c -x f77 a.f", "gcc -c a.f", "gcc -c a.c -o",
+		"gcc -c -save-temps a.c", "gcc -c --coverage a.c", "gcc -c -fprofile-use=x a.c", "gcc -c -gsplit-dwarf a.c", "gcc -c -fplugin=x.so a.c",
+		"gcc -c -march=native a.c", "gcc -c -specs=x a.c", "gcc -c -wrapper x a.c", "gcc -c -fdump-tree-all a.c", "gcc -c -fstack-usage a.c",
+		"gcc -c --sysroot=/x a.c", "gcc -B/x -c a.c", "gcc -c -Wa,-a=list a.c", "gcc -c -Wa,-Ix a.S", "gcc -c -Wp,-H a.c", "gcc -c -H a.c",
+		"gcc -E -dM -o x a.c", "gcc -c -MF x.d a.c", "gcc -c -MD -Wp,-MD,x.d a.c", "gcc -Wl,-Map,x -c a.c", "gcc -c -unknown a.c", "gcc -S a.s",
+		"gcc -c -frecord-gcc-switches a.c", "gcc", "gcc -c",
+	} {
+		if u, why := parseCC(strings.Fields(line)); why == "" {
+			t.Errorf("%s: got %+v, want it to pass", line, *u)
+		}
+	}
+}
+
+func TestPreprocessed(t *testing.T) {
+	got := strings.Join(preprocessed(strings.Fields("gcc -Wp,-MMD,a.d -O2 -I x -MD -MF y -c -oa.o -D -o a.c"), "/tmp/d"), " ")
+	if want := "gcc -O2 -I x -D -o a.c -M -MF /tmp/d -w"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	for name, want := range map[string]Kind{
+		"gcc": CC, "x86_64-linux-gnu-gcc-14": CC, "aarch64-linux-gnu-gcc": CC, "cc": CC, "c++": CC, "g++-14": CC,
+		"gcc-ar": None, "cpp": None, "gccgo": None, "make": None, "occ": None,
+	} {
+		if got := KindOf(name); got != want {
+			t.Errorf("%s: got %d, want %d", name, got, want)
+		}
+	}
+}
+
+// FuzzParseCC holds that what is understood is one compilation with an output of its own.
+func FuzzParseCC(f *testing.F) {
+	for _, s := range []string{kbuild, "gcc -c a.c", "gcc -MMD -MF x -MT y -c a.c", "gcc -x c -Wp,-MD,a,-DX -S a"} {
+		f.Add(strings.ReplaceAll(s, " ", "\x00"))
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		argv := strings.Split(line, "\x00")
+		u, why := parseCC(argv)
+		if (u == nil) != (why != "") {
+			t.Fatalf("got %+v and %q", u, why)
+		}
+		if u != nil && (u.source == "" || u.output == "" || u.mode == 0 || strings.HasPrefix(u.source, "-")) {
+			t.Errorf("%q: got %+v", argv, *u)
+		}
+		_ = preprocessed(argv, "d")
+	})
+}

@@ -15,6 +15,9 @@ import (
 
 // compile answers a compiler's command line.
 func (s *Server) compile(q *request, sh shim) (why string) {
+	if p := parseProbe(q.argv); p != nil {
+		return s.probe(q, p, sh)
+	}
 	u, why := parseCC(q.argv)
 	if why != "" {
 		return why
@@ -88,7 +91,7 @@ func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want
 		argv = append(argv, "-Wa,--MD,"+assembled)
 	}
 	start := time.Now()
-	status, stderr, err := sh.run(argv)
+	out, err := sh.run(argv, false)
 	if err != nil && err != errTooLong {
 		return ""
 	}
@@ -101,14 +104,14 @@ func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want
 	if err == errTooLong {
 		return done("a long list of messages")
 	}
-	if status != 0 {
+	if out.status != 0 {
 		return done("failed")
 	}
 	read := func(name string) (string, bool) {
 		b, ok, err := sh.get(name)
 		return string(b), ok && err == nil
 	}
-	e := &entry{stderr: stderr}
+	e := &entry{stderr: out.stderr}
 	for _, f := range want {
 		b, ok, err := sh.get(f.path)
 		if err != nil {
@@ -124,7 +127,7 @@ func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want
 	if !u.raw {
 		if u.depfile != "" && !u.sysDeps && !u.nostd {
 			deps = temp(".all")
-			if st, _, err := sh.run(preprocessed(q.argv, deps)); err != nil || st != 0 {
+			if r, err := sh.run(preprocessed(q.argv, deps), false); err != nil || r.status != 0 {
 				return done("dependencies unknown")
 			}
 		}
@@ -222,7 +225,12 @@ func withoutDeps(parts []string) (kept []string) {
 
 // manifestKey is the key of the list of shapes of a command line.
 func (s *Server) manifestKey(q *request) action.Digest {
-	b := []byte("labstar compile manifest 1\x00")
+	return s.keyOf("manifest 1", q, q.argv)
+}
+
+// keyOf covers what a command line says and where it runs.
+func (s *Server) keyOf(what string, q *request, argv []string) action.Digest {
+	b := []byte("labstar compile " + what + "\x00")
 	add := func(t string) { b = append(append(b, t...), 0) }
 	for _, r := range s.opts.Root {
 		b = append(b, r.Hash[:]...)
@@ -230,7 +238,7 @@ func (s *Server) manifestKey(q *request) action.Digest {
 	add(q.tool)
 	add(q.dir)
 	b = append(b, byte(q.umask), byte(q.umask>>8))
-	for _, a := range q.argv {
+	for _, a := range argv {
 		add(a)
 	}
 	add("")

@@ -133,7 +133,7 @@ func parseCC(argv []string) (u *unit, why string) {
 	switch {
 	case u.mode == 0:
 		return nil, "links"
-	case len(inputs) != 1:
+	case len(inputs) != 1 || inputs[0] == "":
 		return nil, "other than one source"
 	case u.depfile != "" && md != "":
 		return nil, "two files of dependencies"

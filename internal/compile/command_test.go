@@ -99,3 +99,28 @@ func FuzzParseCC(f *testing.F) {
 		_ = preprocessed(argv, "d")
 	})
 }
+
+func TestParseProbe(t *testing.T) {
+	for line, want := range map[string]probe{
+		"gcc --version": {}, "gcc -print-file-name=plugin": {}, "gcc -Werror -c -x c /dev/null -o /dev/null": {},
+		"gcc -Werror -Ix -DX -m64 -c -x c - -o /dev/null": {input: true}, "gcc -E -P -x c -": {input: true}, "gcc -dM -E -x c /dev/null": {},
+		"gcc -c -x c /dev/null -o .tmp_1/tmp": {output: 6}, "gcc -fmacro-prefix-map=/in/source/= -E -": {input: true}, "gcc -x c - -lelf -o /dev/null": {input: true},
+	} {
+		if p := parseProbe(strings.Fields(line)); p == nil || p.input != want.input || p.output != want.output {
+			t.Errorf("%s: got %+v, want %+v", line, p, want)
+		}
+	}
+	for _, line := range []string{
+		"gcc -c a.c", "gcc -E a.c", "gcc -c -x c /dev/null", "gcc -x c -", "gcc -S -x c -", "gcc -include x -E -", "gcc -E - -MD", "gcc -L. -lx -x c - -o x",
+		"gcc -fplugin=x -E -", "gcc -specs=x -E -", "gcc @x -E -", "gcc -v -E -", "gcc -###", "gcc -Wl,-T,x -x c - -o x", "gcc -Wa,-a=x -c -x c - -o x",
+		"gcc -march=native -E -", "gcc -fprofile-use=x -E -", "gcc -E - a.c", "gcc", "gcc -T x -x c - -o x", "gcc -Bx --version", "gcc --sysroot=/x --version",
+	} {
+		if p := parseProbe(strings.Fields(line)); p != nil {
+			t.Errorf("%s: got %+v, want none", line, *p)
+		}
+	}
+	a, b := parseProbe(strings.Fields("gcc -c - -o x1")), parseProbe(strings.Fields("gcc -c - -o x2"))
+	if !slices.Equal(a.key, b.key) {
+		t.Errorf("got %q and %q, want the same key", a.key, b.key)
+	}
+}

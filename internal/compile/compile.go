@@ -102,6 +102,8 @@ type Stats struct {
 	Misses        int   // compiled, and compared or kept
 	Uncached      int   // compiled, and could not be kept
 	Passed        int   // not looked at
+	Probes        int   // questions about the compiler that were answered from the cache
+	Asked         int   // and those that it was asked
 	Compared      int   // of Misses, those that were hits and compiled to compare
 	Bytes         int64 // given by hits
 	ComparedBytes int64
@@ -114,6 +116,8 @@ func (s *Stats) Add(other Stats) {
 	s.Misses += other.Misses
 	s.Uncached += other.Uncached
 	s.Passed += other.Passed
+	s.Probes += other.Probes
+	s.Asked += other.Asked
 	s.Compared += other.Compared
 	s.Bytes += other.Bytes
 	s.ComparedBytes += other.ComparedBytes
@@ -143,7 +147,7 @@ func (s *Stats) String() string {
 	if s.Compared > 0 {
 		fmt.Fprintf(&b, "; %d compiled again and compared, %d bytes", s.Compared, s.ComparedBytes)
 	}
-	fmt.Fprintf(&b, "; %d command lines passed untouched\n", s.Passed)
+	fmt.Fprintf(&b, "; %d of %d questions about the compiler; %d command lines passed untouched\n", s.Probes, s.Probes+s.Asked, s.Passed)
 	for _, why := range slices.Sorted(maps.Keys(s.Reasons)) {
 		fmt.Fprintf(&b, "labstar: %6d %s\n", s.Reasons[why], why)
 	}

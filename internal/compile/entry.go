@@ -14,7 +14,8 @@ import (
 type entry struct {
 	files  []file
 	stderr []byte
-	status int
+	stdout []byte // of a probe
+	status int    // of a probe; compilations that fail are not kept
 }
 
 // file is one output. Its role names it in the store, its path is the request's.
@@ -24,6 +25,8 @@ type file struct {
 	content []byte
 	replace bool // a file that is there is unlinked first, as the assembler does
 	exec    bool
+	missing bool // that there is none is an outcome
+	absent  bool // there is none
 }
 
 // load reads the outputs that want names from the store.
@@ -35,6 +38,9 @@ func (c *Cache) load(ctx context.Context, key action.Digest, want []file) (*entr
 	e := &entry{}
 	for _, f := range want {
 		o, ok := res.Output(f.role)
+		if !ok && f.missing {
+			continue
+		}
 		if !ok {
 			return nil, fmt.Errorf("entry without %s", f.role)
 		}
@@ -53,6 +59,9 @@ func (c *Cache) load(ctx context.Context, key action.Digest, want []file) (*entr
 func (c *Cache) save(ctx context.Context, key action.Digest, e *entry, millis int64) error {
 	res := &action.Result{Millis: millis}
 	for _, f := range e.files {
+		if f.absent {
+			continue
+		}
 		d, err := c.Store.PutBlob(ctx, f.content)
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 )
@@ -21,7 +20,7 @@ type request struct {
 const (
 	requestMagic = 0x3153434c // "LCS1"
 	maxRequest   = 8 << 20    // bytes; the kernel's own limit for a command line is below
-	maxStderr    = 1 << 20    // bytes of messages that an entry keeps
+	maxPrinted   = 1 << 20    // bytes that an entry keeps of what a tool printed
 	maxOutput    = 512 << 20  // bytes of one output
 )
 
@@ -95,8 +94,26 @@ func (s shim) aside() error { return s.send('P', nil) }
 func (s shim) same() error { return s.send('K', nil) }
 
 // finish has the shim print and end.
-func (s shim) finish(status int, stderr []byte) error {
-	return s.send('F', []uint32{uint32(status), uint32(len(stderr))}, stderr)
+func (s shim) finish(status int, stderr, stdout []byte) error {
+	return s.send('F', []uint32{uint32(status), uint32(len(stderr)), uint32(len(stdout))}, stderr, stdout)
+}
+
+// input asks for standard input, of which the tool, should it run, still gets all.
+func (s shim) input(most uint32) ([]byte, error) {
+	if err := s.send('I', []uint32{most}); err != nil {
+		return nil, err
+	}
+	var head [4]byte
+	if _, err := io.ReadFull(s.rw, head[:]); err != nil {
+		return nil, err
+	}
+	size := binary.LittleEndian.Uint32(head[:])
+	if size > most {
+		return nil, errTooLong
+	}
+	b := make([]byte, size)
+	_, err := io.ReadFull(s.rw, b)
+	return b, err
 }
 
 // write has the shim write a file. If replace is set what was there is unlinked first.
@@ -112,28 +129,47 @@ func (s shim) write(path string, content []byte, replace, exec bool) error {
 	return s.send('W', []uint32{flags, uint32(len(path)), uint32(size), uint32(size >> 32)}, []byte(path), content)
 }
 
-// run has the shim run the real tool with other arguments, and returns its wait
-// status and what it printed.
-func (s shim) run(argv []string) (status uint32, stderr []byte, err error) {
-	text := []byte(strings.Join(argv, "\x00") + "\x00")
-	if err := s.send('R', []uint32{uint32(len(argv)), uint32(len(text))}, text); err != nil {
-		return 0, nil, err
-	}
-	var reply [8]byte
-	if _, err := io.ReadFull(s.rw, reply[:]); err != nil {
-		return 0, nil, err
-	}
-	size := binary.LittleEndian.Uint32(reply[4:])
-	if size > maxStderr {
-		_, err = io.CopyN(io.Discard, s.rw, int64(size))
-		return binary.LittleEndian.Uint32(reply[:]), nil, errors.Join(err, errTooLong)
-	}
-	stderr = make([]byte, size)
-	_, err = io.ReadFull(s.rw, stderr)
-	return binary.LittleEndian.Uint32(reply[:]), stderr, err
+// ran is how a tool ended: its wait status, and what it printed.
+type ran struct {
+	status         uint32
+	stderr, stdout []byte
 }
 
-var errTooLong = fmt.Errorf("more than %d bytes of messages", maxStderr)
+// run has the shim run the real tool with other arguments. Its standard output is
+// the build's own unless capture is set.
+func (s shim) run(argv []string, capture bool) (ran, error) {
+	text := []byte(strings.Join(argv, "\x00") + "\x00")
+	flags := uint32(0)
+	if capture {
+		flags = 1
+	}
+	if err := s.send('R', []uint32{uint32(len(argv)), uint32(len(text)), flags}, text); err != nil {
+		return ran{}, err
+	}
+	var reply [12]byte
+	if _, err := io.ReadFull(s.rw, reply[:]); err != nil {
+		return ran{}, err
+	}
+	r := ran{status: binary.LittleEndian.Uint32(reply[:])}
+	var long error
+	for i, to := range []*[]byte{&r.stderr, &r.stdout} {
+		size := binary.LittleEndian.Uint32(reply[4+4*i:])
+		if size > maxPrinted {
+			long = errTooLong
+			if _, err := io.CopyN(io.Discard, s.rw, int64(size)); err != nil {
+				return r, err
+			}
+			continue
+		}
+		*to = make([]byte, size)
+		if _, err := io.ReadFull(s.rw, *to); err != nil {
+			return r, err
+		}
+	}
+	return r, long
+}
+
+var errTooLong = errors.New("more than an entry keeps")
 
 // get asks for a file as the shim sees it; ok is false if there is none.
 func (s shim) get(path string) (content []byte, ok bool, err error) {

@@ -161,17 +161,23 @@ func (s *Server) answer(q *request, sh shim) (why string) {
 	return "tool " + q.tool
 }
 
-// hit gives an entry's outputs to the shim.
+// hit gives an entry's outputs to the shim and counts them.
 func (s *Server) hit(sh shim, e *entry) error {
 	size := int64(0)
+	for _, f := range e.files {
+		size += int64(len(f.content))
+	}
+	s.count(func(st *Stats) { st.Hits++; st.Bytes += size })
+	return s.give(sh, e)
+}
+
+func (s *Server) give(sh shim, e *entry) error {
 	for _, f := range e.files {
 		if err := sh.write(f.path, f.content, f.replace, f.exec); err != nil {
 			return err
 		}
-		size += int64(len(f.content))
 	}
-	s.count(func(st *Stats) { st.Hits++; st.Bytes += size })
-	return sh.finish(e.status, e.stderr)
+	return sh.finish(e.status, e.stderr, e.stdout)
 }
 
 // chosen reports whether a hit is to be verified.

@@ -23,16 +23,17 @@ import (
 // The test plays the shim: real sockets and files, and a compiler that writes what
 // it is told to have read.
 type lab struct {
-	t     *testing.T
+	t     testing.TB
 	st    *mem.Store
 	cache *Cache
 	dir   string // BuildDir on the host
 	src   map[string]string
 	tool  string // content of the toolchain
 	opts  func(*Options)
+	wait  time.Duration
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	st := mem.New()
 	l := &lab{t: t, st: st, cache: NewCache(st), dir: t.TempDir(), src: map[string]string{}, tool: "gcc 14"}
 	return l
@@ -99,6 +100,8 @@ type outcome struct {
 	ran     []string
 	written map[string]string
 	stderr  string
+	stdout  string
+	status  uint32
 }
 
 // compiler is the real tool: what it leaves besides the dependencies it is asked for.
@@ -107,12 +110,17 @@ type compiler struct {
 	object string
 	stderr string
 	status uint32
+	input  string // on its standard input
+	stdout string
 }
 
 // ask plays a shim.
 func (l *lab) ask(s *Server, cc compiler, dir string, argv ...string) outcome {
 	l.t.Helper()
-	time.Sleep(120 * time.Millisecond) // the files that were written are settled
+	if l.wait == 0 {
+		l.wait = 120 * time.Millisecond
+	}
+	time.Sleep(l.wait) // the files that were written are settled
 	c, err := net.Dial("unix", s.Socket())
 	if err != nil {
 		l.t.Fatal(err)
@@ -152,8 +160,9 @@ func (l *lab) ask(s *Server, cc compiler, dir string, argv ...string) outcome {
 		case 'P', 'K':
 			return o
 		case 'F':
-			word()
-			o.stderr = text(word())
+			o.status = word()
+			n, more := word(), word()
+			o.stderr, o.stdout = text(n), text(more)
 			return o
 		case 'W':
 			word()
@@ -162,8 +171,16 @@ func (l *lab) ask(s *Server, cc compiler, dir string, argv ...string) outcome {
 			o.written[name] = text(size)
 		case 'R':
 			word()
-			o.ran = append(o.ran, strings.ReplaceAll(strings.TrimSuffix(text(word()), "\x00"), "\x00", " "))
-			send([]uint32{cc.status, uint32(len(cc.stderr))}, cc.stderr)
+			n, capture := word(), word()
+			o.ran = append(o.ran, strings.ReplaceAll(strings.TrimSuffix(text(n), "\x00"), "\x00", " "))
+			stdout := ""
+			if capture != 0 {
+				stdout = cc.stdout
+			}
+			send([]uint32{cc.status, uint32(len(cc.stderr)), uint32(len(stdout))}, cc.stderr+stdout)
+		case 'I':
+			word()
+			send([]uint32{uint32(len(cc.input))}, cc.input)
 		case 'G':
 			name, content := text(word()), cc.object
 			switch {
@@ -478,5 +495,33 @@ func TestHostileShims(t *testing.T) {
 	}
 	if _, err := os.Lstat(s.Socket()); !os.IsNotExist(err) {
 		t.Errorf("got %v, want the socket gone", err)
+	}
+}
+
+// What a build asks about the compiler is answered from the cache: also a refusal.
+func TestProbe(t *testing.T) {
+	l := newLab(t)
+	argv := func(out string) []string { return strings.Fields("gcc -Werror -x c -c - -o " + out) }
+	cc := compiler{input: "int x;", object: "tmp", stdout: "said\n", stderr: "warned\n", status: 1 << 8}
+	if o := l.round(cc, argv("x1")...); o.end != 'K' || len(o.ran) != 1 {
+		t.Fatalf("got %c, ran %q, want it asked", o.end, o.ran)
+	}
+	o := l.round(cc, argv("x2")...)
+	if o.end != 'F' || o.status != 1 || o.stdout != "said\n" || o.stderr != "warned\n" || o.written["x2"] != "tmp" || len(o.ran) != 0 {
+		t.Errorf("got %+v, want the same answer", o)
+	}
+	for name, change := range map[string]func(*compiler) []string{
+		"another text":    func(cc *compiler) []string { cc.input = "int y;"; return argv("x") },
+		"another option":  func(*compiler) []string { return append(argv("x"), "-O2") },
+		"another machine": func(*compiler) []string { l.tool = "gcc 15"; return argv("x") },
+	} {
+		cc := cc
+		if o := l.round(cc, change(&cc)...); o.end != 'K' {
+			t.Errorf("%s: got %c, want it asked", name, o.end)
+		}
+	}
+	cc.input = "#include <a.h>\n"
+	if o := l.round(cc, argv("x")...); o.end != 'P' {
+		t.Errorf("a text that reads files: got %c, want it to pass", o.end)
 	}
 }

@@ -14,11 +14,14 @@
  * The answers, each a byte and what belongs to it:
  *
  *	P                                step aside: execute the real tool
- *	R u32 argc u32 len  argv…        run the tool with these arguments; the shim
- *	                                 replies u32 wait status, u32 len, stderr
+ *	R u32 argc u32 len u32 flags  argv…   run the tool with these arguments; the shim
+ *	                                 replies u32 wait status, u32 len, u32 len,
+ *	                                 stderr, and stdout if flags say so
+ *	I u32 most                       send standard input: u32 len, bytes; ~0 if there
+ *	                                 is more; the tool gets it all the same
  *	G u32 len  path                  send the file: u64 size, bytes; size ~0 if none
  *	W u32 flags u32 len u64 size  path, bytes     write the file
- *	F u32 status u32 len  stderr     print and end
+ *	F u32 status u32 len u32 len  stderr, stdout   print and end
  *	K                                print what the tool that ran printed, end as it ended
  */
 
@@ -95,7 +98,9 @@ static u64 len(const char *s)
 
 static char **env, **args;
 static char real[4200] = DIR;
-static int server = -1, said = -1; /* the socket; a memory file with what the first run printed */
+static int server = -1;
+static int said[2] = { -1, -1 }; /* memory files with what the first run printed: stderr, stdout */
+static int input = -1;           /* one with standard input, once it was read */
 static u8 buffer[64 << 10];
 
 static _Noreturn void end(int status)
@@ -109,6 +114,8 @@ static void print(const char *s) { sys(sys_write, 2, (long)s, (long)len(s), 0, 0
 /* aside executes the real tool in this process. */
 static _Noreturn void aside(void)
 {
+	if (input >= 0)
+		sys(sys_dup3, input, 0, 0, 0, 0, 0);
 	if (server >= 0)
 		sys(sys_close, server, 0, 0, 0, 0, 0);
 	sys(sys_execve, (long)real, (long)args, (long)env, 0, 0, 0);
@@ -167,12 +174,22 @@ static void *memory(u64 n)
 	return p < 0 && p > -4096 ? 0 : (void *)p;
 }
 
+/* rewind goes to the start of a file and returns its size. */
+static u64 rewind(int fd)
+{
+	long size = sys(sys_lseek, fd, 0, 2, 0, 0, 0);
+	sys(sys_lseek, fd, 0, 0, 0, 0, 0);
+	return size < 0 ? 0 : (u64)size;
+}
+
+static int memory_file(void) { return (int)sys(sys_memfd, (long)"labstar", 1, 0, 0, 0, 0); }
+
 /* finish ends as the tool that ran ended. */
 static _Noreturn void finish(u32 wait)
 {
-	u64 size = (u64)sys(sys_lseek, said, 0, 2, 0, 0, 0);
-	sys(sys_lseek, said, 0, 0, 0, 0, 0);
-	move(said, 2, size);
+	for (int i = 0; i < 2; i++)
+		if (said[i] >= 0)
+			move(said[i], 2 - i, rewind(said[i]));
 	int sig = wait & 0x7f;
 	if (sig) {
 		u64 act[4] = { 0, 0, 0, 0 };
@@ -183,17 +200,24 @@ static _Noreturn void finish(u32 wait)
 	end((int)(wait >> 8 & 0xff));
 }
 
-static int run(char **argv, u32 *wait, int *err)
+static int run(char **argv, u32 *wait, int *out, u32 flags)
 {
-	*err = (int)sys(sys_memfd, (long)"stderr", 1, 0, 0, 0, 0);
-	if (*err < 0)
+	out[0] = memory_file();
+	out[1] = flags & 1 ? memory_file() : -1;
+	if (out[0] < 0)
 		return 0;
+	if (input >= 0)
+		rewind(input);
 	long pid = sys(sys_clone, sigchld, 0, 0, 0, 0, 0);
 	if (pid < 0)
 		return 0;
 	if (pid == 0) {
 		sys(sys_prctl, 1, sigkill, 0, 0, 0, 0);
-		sys(sys_dup3, *err, 2, 0, 0, 0, 0);
+		sys(sys_dup3, out[0], 2, 0, 0, 0, 0);
+		if (out[1] >= 0)
+			sys(sys_dup3, out[1], 1, 0, 0, 0, 0);
+		if (input >= 0)
+			sys(sys_dup3, input, 0, 0, 0, 0, 0);
 		sys(sys_execve, (long)real, (long)argv, (long)env, 0, 0, 0);
 		end(127);
 	}
@@ -202,6 +226,27 @@ static int run(char **argv, u32 *wait, int *err)
 		r = sys(sys_wait4, pid, (long)wait, 0, 0, 0, 0);
 	while (r == eintr);
 	return r == pid;
+}
+
+/* take_input keeps standard input, all of it, for the tool. */
+static int take_input(void)
+{
+	if (input >= 0)
+		return 1;
+	int fd = memory_file();
+	if (fd < 0)
+		return 0;
+	for (;;) {
+		long n = sys(sys_read, 0, (long)buffer, sizeof buffer, 0, 0, 0);
+		if (n == eintr)
+			continue;
+		if (n <= 0)
+			break;
+		if (!put(fd, buffer, (u64)n))
+			end(1); /* no memory for it: the tool could not be told what is gone */
+	}
+	input = fd;
+	return 1;
 }
 
 struct file { u32 flags, len; u64 size; } __attribute__((packed));
@@ -242,13 +287,13 @@ static void serve(void)
 	int failed = 0;
 	u8 op;
 	while (get(server, &op, 1)) {
-		u32 n[2];
+		u32 n[3];
 		struct file f;
 		switch (op) {
 		case 'P':
 			return;
 		case 'R': {
-			if (!get(server, n, 8) || n[0] == 0 || n[1] > 8 << 20)
+			if (!get(server, n, 12) || n[0] == 0 || n[1] > 8 << 20)
 				return;
 			char *text = memory(n[1]), **argv = memory((n[0] + 1ul) * sizeof(char *));
 			if (!text || !argv || !get(server, text, n[1]))
@@ -256,16 +301,24 @@ static void serve(void)
 			for (u32 i = 0; i < n[0]; i++, text += len(text) + 1)
 				argv[i] = text;
 			u32 w;
-			int err;
-			if (!run(argv, &w, &err))
+			int out[2];
+			if (!run(argv, &w, out, n[2]))
 				return;
-			u32 size = (u32)sys(sys_lseek, err, 0, 2, 0, 0, 0);
-			u32 reply[2] = { w, size };
-			sys(sys_lseek, err, 0, 0, 0, 0, 0);
+			u32 reply[3] = { w, (u32)rewind(out[0]), out[1] >= 0 ? (u32)rewind(out[1]) : 0 };
 			if (!ran)
-				said = err, status = w, ran = 1;
-			if (!put(server, reply, 8) || !move(err, server, size))
+				said[0] = out[0], said[1] = out[1], status = w, ran = 1;
+			if (!put(server, reply, 12) || !move(out[0], server, reply[1]) || out[1] >= 0 && !move(out[1], server, reply[2]))
 				return;
+			break;
+		}
+		case 'I': {
+			if (!get(server, n, 4) || !take_input())
+				return;
+			u64 size = rewind(input);
+			u32 reply = size > n[0] ? ~0u : (u32)size;
+			if (!put(server, &reply, 4) || size <= n[0] && !move(input, server, size))
+				return;
+			rewind(input);
 			break;
 		}
 		case 'G':
@@ -283,9 +336,10 @@ static void serve(void)
 				failed = 1;
 			break;
 		case 'F':
-			if (!get(server, n, 8) || failed)
+			if (!get(server, n, 12) || failed)
 				return;
 			move(server, 2, n[1]);
+			move(server, 1, n[2]);
 			end((int)n[0]);
 		case 'K':
 			if (!ran)

@@ -180,49 +180,6 @@ func depsOf(text string, ok bool) ([]string, bool) {
 	return parseDeps(text)
 }
 
-// preprocessed is the command line that lists all dependencies and does nothing else.
-func preprocessed(argv []string, to string) []string {
-	var out []string
-	for i := 0; i < len(argv); i++ {
-		a := argv[i]
-		switch {
-		case a == "-c" || a == "-S" || a == "-E" || a == "-MD" || a == "-MMD" || a == "-MP":
-			continue
-		case a == "-o" || a == "-MF" || a == "-MT" || a == "-MQ":
-			i++
-			continue
-		case i > 0 && strings.HasPrefix(a, "-Wp,"):
-			if kept := withoutDeps(strings.Split(a[4:], ",")); len(kept) > 0 {
-				out = append(out, "-Wp,"+strings.Join(kept, ","))
-			}
-			continue
-		case i > 0 && (strings.HasPrefix(a, "-o") || strings.HasPrefix(a, "-MF") || strings.HasPrefix(a, "-MT") || strings.HasPrefix(a, "-MQ")):
-			continue
-		case a == "-I" || a == "-D" || a == "-U" || a == "-include" || a == "-imacros" || a == "-isystem" || a == "-iquote" || a == "-x" || a == "--param":
-			out = append(out, a)
-			if i++; i == len(argv) {
-				continue
-			}
-		}
-		out = append(out, argv[i])
-	}
-	return append(out, "-M", "-MF", to, "-w")
-}
-
-// withoutDeps leaves out of the parts of -Wp,… those about dependencies.
-func withoutDeps(parts []string) (kept []string) {
-	for i := 0; i < len(parts); i++ {
-		switch parts[i] {
-		case "-MD", "-MMD", "-MT", "-MQ":
-			i++
-		case "-MP":
-		default:
-			kept = append(kept, parts[i])
-		}
-	}
-	return kept
-}
-
 // manifestKey is the key of the list of shapes of a command line.
 func (s *Server) manifestKey(q *request) action.Digest {
 	return s.keyOf("manifest 1", q, q.argv)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/labstar/labstar/builtins/disk"
 	"github.com/labstar/labstar/builtins/k8s"
 	"github.com/labstar/labstar/builtins/kernel"
 	"github.com/labstar/labstar/builtins/oci"
@@ -29,6 +30,7 @@ func All() []*schema.Builtin {
 		kernel.Builtins(),
 		userland.Builtins(),
 		rootfs.Builtins(),
+		disk.Builtins(),
 		oci.Builtins(),
 		k8s.Builtins(),
 		vm.Builtins(),

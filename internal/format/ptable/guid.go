@@ -68,3 +68,6 @@ var (
 	RAID      = mustGUID("A19D880F-05FC-4D3B-A006-743F0F84911E")
 	XBootLdr  = mustGUID("BC13C2FF-59E6-4262-A352-B275FD6F7172")
 )
+
+// MBR is the disk's identifier in an MBR, made of its GUID.
+func (g GUID) MBR() uint32 { return le.Uint32(g[:]) }

@@ -53,7 +53,8 @@ it. One that is unknown, or that did not take effect because another one is off,
 is an error before anything is compiled.
 
 The applet tc is off unless options has TC: it does not compile against the
-headers of Linux 6.8 and newer, which no longer have the class-based queues.
+headers of Linux 6.8 and newer, which no longer have the class-based queues. So are
+the instructions for SHA on anything but x86, for which busybox has none.
 
 A dynamically linked one runs on the C library that it was linked with: put
 libc.runtime beside it.
@@ -122,21 +123,29 @@ func (a *busyboxArgs) configure(c *schema.Call, wanted []option) (*action.Action
 // libcDir is where the compiler sees the argument libc.
 const libcDir = action.InputDir + "/libc"
 
+// machine returns the architecture that busybox is for.
+func (a *busyboxArgs) machine() string {
+	switch {
+	case a.Libc != nil:
+		return a.ofLibc("arch")
+	case a.Arch != nil:
+		return *a.Arch
+	}
+	return "x86_64"
+}
+
+// ofLibc returns an attribute of the argument libc, a string.
+func (a *busyboxArgs) ofLibc(name string) string {
+	v, _ := a.Libc.Attr(name) // the error is always nil
+	s, _ := starlark.AsString(v)
+	return s
+}
+
 // target returns what make has to know of the architecture and the C library.
 func (a *busyboxArgs) target(c *schema.Call) (map[string]string, error) {
-	of := func(name string) string {
-		v, _ := a.Libc.Attr(name) // the error is always nil
-		s, _ := starlark.AsString(v)
-		return s
-	}
-	name := "x86_64"
-	if a.Libc != nil {
-		name = of("arch")
-	}
-	if a.Arch != nil && *a.Arch != name && a.Libc != nil {
+	name := a.machine()
+	if a.Arch != nil && *a.Arch != name {
 		return nil, c.ArgErrorf("arch", "got %q, and libc is for %q: leave arch out", *a.Arch, name)
-	} else if a.Arch != nil {
-		name = *a.Arch
 	}
 	env := map[string]string{}
 	if cross := archs[name].cross; cross != "" {
@@ -145,7 +154,7 @@ func (a *busyboxArgs) target(c *schema.Call) (map[string]string, error) {
 	if a.Libc != nil {
 		env["LIBC_CC"] = libcDir + "/" + wrapperName
 		if !a.Static {
-			env["LOADER"] = of("loader")
+			env["LOADER"] = a.ofLibc("loader")
 		}
 	}
 	return env, nil

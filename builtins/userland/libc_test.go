@@ -48,6 +48,9 @@ cc = "CC=" + g.cc`)
 			t.Errorf("busybox: %s: got %q, want %q", name, bb.Env[name], want)
 		}
 	}
+	if got := at("bb")["busybox config"].Env["FRAGMENT"]; !strings.Contains(got, "# CONFIG_SHA256_HWACCEL is not set\n") {
+		t.Errorf("busybox for arm64: got the options\n%s, want no instructions of x86", got)
+	}
 	if env := at("static")["busybox compile"].Env; env["LIBC_CC"] != "/in/libc/cc" || env["LOADER"] != "" {
 		t.Errorf("a static busybox: got %v", slices.Sorted(maps.Keys(env)))
 	}

@@ -45,7 +45,7 @@ func wantedOptions(c *schema.Call, a *busyboxArgs) ([]option, error) {
 			wanted = append(wanted, o)
 		}
 	}
-	for _, o := range recipeOptions(a.Static) {
+	for _, o := range recipeOptions(a) {
 		i := slices.IndexFunc(wanted, func(p option) bool { return p.Name == o.Name })
 		switch {
 		case i < 0:
@@ -60,12 +60,20 @@ func wantedOptions(c *schema.Call, a *busyboxArgs) ([]option, error) {
 }
 
 // recipeOptions is what the recipe asks for unless the script does otherwise.
-// TC uses the class-based queues, which Linux 6.8 took out of its headers.
-func recipeOptions(static bool) []option {
-	return []option{
-		{Name: "STATIC", Value: boolValue(static), Recipe: true},
+// TC uses the class-based queues, which Linux 6.8 took out of its headers. The
+// SHA instructions are those of x86; busybox 1.37 does not compile with them
+// elsewhere.
+func recipeOptions(a *busyboxArgs) []option {
+	list := []option{
+		{Name: "STATIC", Value: boolValue(a.Static), Recipe: true},
 		{Name: "TC", Value: "n", Recipe: true},
 	}
+	if a.machine() != "x86_64" {
+		for _, name := range []string{"SHA1_HWACCEL", "SHA256_HWACCEL"} {
+			list = append(list, option{Name: name, Value: "n", Recipe: true})
+		}
+	}
+	return list
 }
 
 func boolValue(b bool) string {

@@ -28,6 +28,8 @@ type Lab struct {
 	// Wants are what lab.lock lacks. A lab with wants can be planned and listed
 	// but not built before Lock has filled them in.
 	Wants []lock.Request
+
+	text string // the script, if it is in no file
 }
 
 // Target is a public global of the script that holds an artifact, or a list or
@@ -109,16 +111,31 @@ func named(targets []Target) []history.Named {
 // runs nothing, opens no connection and writes nothing. Errors of the script are
 // host.Errors.
 func (l *Labstar) Load(ctx context.Context, file string) (*Lab, error) {
+	return l.load(ctx, file, "")
+}
+
+// LoadText is Load of a script that is not in a file: text, which evaluates as if
+// it stood in the script's folder under the name file.
+func (l *Labstar) LoadText(ctx context.Context, file, text string) (*Lab, error) {
+	return l.load(ctx, file, text)
+}
+
+// Reload evaluates the script of a lab again, with what lab.lock says now.
+func (l *Labstar) Reload(ctx context.Context, lab *Lab) (*Lab, error) {
+	return l.load(ctx, lab.File, lab.text)
+}
+
+func (l *Labstar) load(ctx context.Context, file, text string) (*Lab, error) {
 	locked, err := l.readLock()
 	if err != nil {
 		return nil, err
 	}
 	pins := lock.NewPins(locked)
-	mod, err := l.evaluate(ctx, pins, file)
+	mod, err := l.evaluate(ctx, pins, file, text)
 	if err != nil {
 		return nil, err
 	}
-	lab := &Lab{File: file, Modules: mod.Modules, Files: mod.Files, Wants: pins.Wants()}
+	lab := &Lab{File: file, text: text, Modules: mod.Modules, Files: mod.Files, Wants: pins.Wants()}
 	for _, g := range mod.Globals {
 		if t, ok := newTarget(g); ok {
 			lab.Targets = append(lab.Targets, t)
@@ -129,7 +146,7 @@ func (l *Labstar) Load(ctx context.Context, file string) (*Lab, error) {
 }
 
 // evaluate runs the script against pins.
-func (l *Labstar) evaluate(ctx context.Context, pins *lock.Pins, file string) (*host.Module, error) {
+func (l *Labstar) evaluate(ctx context.Context, pins *lock.Pins, file, text string) (*host.Module, error) {
 	cfg := host.Config{
 		FS: l.files, Stdlib: l.stdlib, Remote: l.remote, Builtins: l.builtins,
 		Limits: l.limits, Print: l.print, Pins: pins,
@@ -142,6 +159,9 @@ func (l *Labstar) evaluate(ctx context.Context, pins *lock.Pins, file string) (*
 			defer cache.save()
 			cfg.StatCache = cache
 		}
+	}
+	if text != "" {
+		cfg.FS, cfg.Dir, cfg.StatCache = withText(cfg.FS, file, text), "", nil
 	}
 	return host.Load(ctx, cfg, file)
 }

@@ -310,6 +310,48 @@ func (l *Labstar) BuildTargets(ctx context.Context, lab *Lab, picked []Target) (
 	return &Report{Report: rep, lab: lab, targets: picked, owner: l}, errors.Join(err, l.remember(lab, rep))
 }
 
+// Make builds artifacts, leaving the record of the last run as it is.
+func (l *Labstar) Make(ctx context.Context, list ...*action.Artifact) (*Report, error) {
+	e, err := l.newEngine()
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	rep, err := e.Build(ctx, list)
+	if rep == nil {
+		return nil, err
+	}
+	return &Report{Report: rep, owner: l}, err
+}
+
+// FilePath returns where the store holds a file that was built. It is read-only.
+func (r *Report) FilePath(ctx context.Context, a *action.Artifact) (string, error) {
+	out, ok := r.Output(a)
+	if !ok || out.Kind != action.File {
+		return "", fmt.Errorf("%s is no file that was built", a.Describe())
+	}
+	return r.owner.store.BlobPath(ctx, out.Digest, false)
+}
+
+// Folder is a folder of this machine that Attach lays in the sandbox.
+type Folder = sandbox.Mount
+
+// Attach builds what the command of an item needs and runs it with the terminal of
+// this process as its own, after change changed it; nothing of it is kept. The exit
+// code is -1 if something that the command needs failed, which the report has.
+func (l *Labstar) Attach(ctx context.Context, item Item, change func(*action.Command), started func(), folders ...Folder) (*engine.Report, int, error) {
+	e, err := l.newEngine()
+	if err != nil {
+		return nil, -1, err
+	}
+	defer e.Close()
+	rep, res, err := e.Attach(ctx, item.Artifact.Action, engine.Attachment{Command: change, Folders: folders, Started: started})
+	if err != nil || res == nil {
+		return rep, -1, err
+	}
+	return rep, res.ExitCode, nil
+}
+
 func artifacts(targets []Target) []*action.Artifact {
 	var list []*action.Artifact
 	for _, t := range targets {

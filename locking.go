@@ -58,7 +58,7 @@ func (l *Labstar) Lock(ctx context.Context, lab *Lab, update []string, all bool)
 	// nothing is missing.
 	for range lockRounds {
 		pins := lock.NewPins(next)
-		if _, err := l.evaluate(ctx, pins, lab.File); err != nil {
+		if _, err := l.evaluate(ctx, pins, lab.File, lab.text); err != nil {
 			return nil, err
 		}
 		if len(pins.Wants()) == 0 {

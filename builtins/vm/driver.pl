@@ -373,7 +373,7 @@ sub try_kvm {
     if (one(\%opt, 'arch') eq 'x86_64') {
         # mov dx, 0x501; mov al, 42; out dx, al; hlt: QEMU exits with 2 * 42 + 1.
         spew('/tmp/trial', pack('C*', 0xba, 0x01, 0x05, 0xb0, 0x2a, 0xee, 0xf4, 0xeb, 0xfd) . "\0" x 501 . "\x55\xaa");
-        ($sign, @machine) = (85, '-device', 'isa-debug-exit,iobase=0x501,iosize=1', '-drive', 'file=/tmp/trial,format=raw,if=ide,snapshot=on');
+        ($sign, @machine) = (85, '-device', 'isa-debug-exit,iobase=0x501,iosize=1', '-drive', 'file=/tmp/trial,format=raw,if=ide');
     } else {
         # PSCI's SYSTEM_OFF: mov w0, #0x84000008; hvc #0.
         spew('/tmp/trial', pack('V*', 0x52b08000, 0x72800100, 0xd4000002, 0x14000000));
@@ -446,6 +446,38 @@ sub kvm_failed {
     $exit && slurp('/tmp/qemu.err') =~ /kvm/i;
 }
 
+# forward leads what connects to a socket in the shared folder to a port of the
+# guest, until the sandbox ends: its network has no other way out.
+sub forward {
+    my ($guest, $port) = @_;
+    return if fork();
+    my $listener = IO::Socket::UNIX->new(Local => "/host/port-$guest", Listen => 16) or die "port $guest: $!\n";
+    $SIG{CHLD} = 'IGNORE';
+    while (1) {
+        my $here = $listener->accept or next;
+        next if fork();
+        my $there = connected($port) or POSIX::_exit(0);
+        my $both = IO::Select->new($here, $there);
+        while (my @ready = $both->can_read) {
+            for my $from (@ready) {
+                my $to = $from == $here ? $there : $here;
+                if (!sysread($from, my $chunk, 65536)) {
+                    $both->remove($from);
+                    shutdown($to, 1);
+                    POSIX::_exit(0) unless $both->count;
+                    next;
+                }
+                while ($chunk ne '') {
+                    my $n = syswrite($to, $chunk);
+                    POSIX::_exit(0) unless $n;
+                    substr($chunk, 0, $n) = '';
+                }
+            }
+        }
+        POSIX::_exit(0);
+    }
+}
+
 for (@steps) {
     ($step, $number) = ($_, $number + 1);
     for my $field (qw(regex prompt output banner body headers)) {
@@ -464,9 +496,14 @@ for (all(\%opt, 'blank')) {
     spew($file, '');
     truncate($file, $size) or die "$file: $!\n";
 }
+# What a machine writes to its disks goes here; QEMU takes /var/tmp for /tmp itself.
+mkdir '/tmp/qemu';
+$ENV{TMPDIR} = '/tmp/qemu';
 my ($accel, $why) = accelerator();
 if (one(\%opt, 'interactive')) {
     print STDERR "[labstar] QEMU without KVM, which is slower: $why\n" if $accel eq 'tcg';
+    forward(/^(\d+):(\d+)$/) for all(\%opt, 'forward');
+    $SIG{PIPE} = 'DEFAULT';
     exec(one(\%opt, 'program'), arguments($accel), '-serial', 'mon:stdio') or die one(\%opt, 'program') . ": $!\n";
 }
 open($log, '>', 'console') or die "console: $!\n";

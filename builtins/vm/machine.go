@@ -231,12 +231,12 @@ func (m *machine) firmwareFiles() (code, vars string) {
 // console, which are the driver's.
 func (m *machine) qemu() []string {
 	a := m.args
-	board := "q35"
+	board := "q35,graphics=off" // SeaBIOS then has the serial port as its screen
 	if m.arch == "arm64" {
 		board = "virt"
 	}
 	args := []string{
-		"-nodefaults", "-nographic", "-no-reboot", "-M", board, "-m", fmt.Sprint(a.Memory), "-smp", fmt.Sprint(a.CPUs),
+		"-nodefaults", "-display", "none", "-no-reboot", "-M", board, "-m", fmt.Sprint(a.Memory), "-smp", fmt.Sprint(a.CPUs),
 		"-rtc", "base=" + a.Date + ",clock=vm",
 	}
 	if m.firmware == "uefi" {

@@ -75,7 +75,7 @@ func argv(t *testing.T, a *schema.Artifact) []string {
 func TestMachine(t *testing.T) {
 	for script, want := range map[string][]string{
 		`vm_test(toolchain = tools, kernel = bz, initrd = cpio, append = "quiet", memory = 64, steps = [])`: {
-			"arch=x86_64", "program=/usr/bin/qemu-system-x86_64", "qemu=q35", "qemu=64", "qemu=/in/kernel", "qemu=/in/initrd",
+			"arch=x86_64", "program=/usr/bin/qemu-system-x86_64", "qemu=q35,graphics=off", "qemu=64", "qemu=/in/kernel", "qemu=/in/initrd",
 			"qemu=console=ttyS0 panic=-1 quiet", "qemu=base=2020-01-01T00:00:00,clock=vm", "cpu_tcg=max", "cpu_kvm=host", "!netdev", "!usb", "!drive"},
 		`vm_test(toolchain = tools, kernel = linux2, steps = [])`: {
 			"arch=arm64", "program=/usr/bin/qemu-system-aarch64", "qemu=virt", "cpu_tcg=cortex-a72", "qemu=console=ttyAMA0 panic=-1", "!pflash"},

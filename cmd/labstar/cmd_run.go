@@ -199,7 +199,7 @@ func (o *runOptions) fillLock(ctx context.Context, ls *labstar.Labstar, lab *lab
 		return nil, err
 	}
 	began = time.Now()
-	lab, err = ls.Load(ctx, lab.File)
+	lab, err = ls.Reload(ctx, lab)
 	o.phase("evaluate again", began)
 	if err == nil && len(lab.Wants) > 0 {
 		err = explainWants(lab)

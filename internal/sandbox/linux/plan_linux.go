@@ -178,6 +178,9 @@ func (p *plan) targets() ([]mount, error) {
 		step := "laying " + in.Source + " at " + in.Target
 		errs = append(errs, add(in.Target, fi.IsDir(), func() slot {
 			p.step = step
+			if in.Write {
+				return p.clone(in.Source, writable)
+			}
 			return p.clone(in.Source, readOnly)
 		}))
 	}

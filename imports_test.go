@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"internal/term":      {},
 	"internal/buildtest": {"action", "internal", "starlark/schema"},
 	"internal/trace":     {"action", "internal/engine"},
+	"internal/flash":     {},
 	"internal/doctor":    {"internal/sandbox", "internal/config", "internal/store"},
 
 	"starlark": {"action", "starlark"},

@@ -461,7 +461,8 @@ sub forward {
         while (my @ready = $both->can_read) {
             for my $from (@ready) {
                 my $to = $from == $here ? $there : $here;
-                if (!sysread($from, my $chunk, 65536)) {
+                my $chunk;
+                if (!sysread($from, $chunk, 65536)) {
                     $both->remove($from);
                     shutdown($to, 1);
                     POSIX::_exit(0) unless $both->count;

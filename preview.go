@@ -98,14 +98,14 @@ func (l *Labstar) preview(ctx context.Context, e *engine.Engine, pair history.Pa
 	}
 	out, ok := rep.Output(artifact)
 	if !ok {
-		for _, err := range rep.Errors {
-			var lines []previewLine
-			for line := range strings.SplitSeq("would fail: "+err.Error(), "\n") {
-				lines = append(lines, previewLine{text: line})
-			}
-			return lines
+		if len(rep.Errors) == 0 {
+			return nil
 		}
-		return nil
+		var lines []previewLine
+		for line := range strings.SplitSeq("would fail: "+rep.Errors[0].Error(), "\n") {
+			lines = append(lines, previewLine{text: line})
+		}
+		return lines
 	}
 	x := explainer{ctx: ctx, store: l.store}
 	before, okB := x.readText(was.Outputs[0].Digest)

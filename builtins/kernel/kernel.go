@@ -1,6 +1,16 @@
 // Package kernel builds Linux: the builtins `kernel_config`, a configuration
 // whose every option is proven, and `kernel`, which compiles it.
 //
+// A configuration is five small actions, after the first of which a changed option
+// costs about a second:
+//
+//	conf      the source tree's own conf is compiled, and what it asks the compiler recorded
+//	requests  base, fragments, profiles and options are joined: the seed of conf
+//	config    conf makes a .config of the seed
+//	explain   compares it with the requests; says why one did not take effect, and looks
+//	          for what would help, which conf then tries
+//	options   passes the .config on, or fails with the explanation
+//
 // A kernel is three or four actions:
 //
 //	patch    the source tree with the patches applied, if there are any

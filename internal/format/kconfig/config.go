@@ -1,13 +1,20 @@
-// Package kconfig reads the two files of a kernel-style configuration: the
-// values (".config") and the options (Config.in, Kconfig).
+// Package kconfig reads the two languages of a kernel's configuration: the values
+// (".config") and the declarations of options (Kconfig files, as described by
+// Documentation/kbuild/kconfig-language.rst of a kernel).
 //
-// It decides nothing. The tree's own conf program is the only authority on what
-// a configuration becomes; this package compares what was asked for with what
-// conf made of it, and looks up why they differ:
+// It decides nothing. The tree's own conf program is the only authority on what a
+// configuration becomes; this package says why, and what to ask for instead:
 //
 //	got := kconfig.ParseConfig(dotConfig)
-//	opts := kconfig.ParseOptions(configIn)
-//	fmt.Println(opts.Explain("FEATURE_HTTPD_CGI", "y", got)) // "it depends on HTTPD, which is off"
+//	tree, err := kconfig.Read(source, "Kconfig")
+//	m := kconfig.NewModel(tree, asked)
+//	m.Why("BRIDGE", "y", got, asked) // "it depends on NET (net/Kconfig:27; off)"
+//	m.Solve([]kconfig.Want{{"BRIDGE", "y"}}, asked) // NET=y
+//
+// A Tree is what the files declare, each property with its line. A Model is a Tree
+// with a user's values: it computes what conf would, and is held against conf on
+// real kernels by a test. Shell commands in macros are never run: their answers are
+// those that conf got (Probes), or else what the resulting .config implies.
 package kconfig
 
 import (

@@ -1,8 +1,6 @@
 package kconfig
 
-import (
-	"strings"
-)
+import "strings"
 
 // Tri is the value of an expression: n, m or y.
 type Tri uint8
@@ -82,7 +80,7 @@ func (e *Expr) below(op ExprOp) string {
 	return s
 }
 
-// Names calls f for every option in e, with whether it stands below an odd
+// names calls f for every option in e, with whether it stands below an odd
 // number of "!".
 func (e *Expr) names(negated bool, f func(e *Expr, negated bool)) {
 	switch {
@@ -97,16 +95,6 @@ func (e *Expr) names(negated bool, f func(e *Expr, negated bool)) {
 	}
 }
 
-func and(a, b *Expr) *Expr {
-	if a == nil {
-		return b
-	}
-	if b == nil {
-		return a
-	}
-	return &Expr{Op: ExprAnd, L: a, R: b}
-}
-
 // conjuncts cuts e at its outermost "&&".
 func (e *Expr) conjuncts() []*Expr {
 	if e == nil {
@@ -118,7 +106,7 @@ func (e *Expr) conjuncts() []*Expr {
 	return []*Expr{e}
 }
 
-// parseTokens reads an expression from the tokens of a line.
+// expr reads an expression from the tokens of a line.
 func (p *reader) expr() *Expr { return p.or(0) }
 
 func (p *reader) or(depth int) *Expr {

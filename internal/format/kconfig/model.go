@@ -23,11 +23,11 @@ type Model struct {
 
 // memo is what is known of an option, for one version of the user's values.
 type memo struct {
-	busy, seen       bool
-	value            Tri
-	text             string
-	visible, depends Tri
-	visibleKnown     bool
+	busy, seen   bool
+	value        Tri
+	text         string
+	visible      Tri
+	visibleKnown bool
 }
 
 // NewModel returns a model in which the user set the values of user.

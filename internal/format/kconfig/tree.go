@@ -104,8 +104,6 @@ type Block struct {
 	Members  []*Symbol // of a choice
 	Optional bool
 	Name     string // of a choice with one
-
-	index int
 }
 
 func (t *Tree) symbol(name string) *Symbol {

@@ -78,6 +78,7 @@ func boot(c *schema.Call, a *rootfsArgs, p *composeParams, spec *action.Spec, ac
 			p.Uses = append(p.Uses, use{"network", "udhcpc"})
 		}
 	}
+	p.DefaultLinks = append(p.DefaultLinks, link{"etc/mtab", "../proc/self/mounts"})
 	if len(p.DHCP) > 0 {
 		p.Defaults = append(p.Defaults, text{Path: udhcpcScript, Text: action.Late(dhcpScript), Mode: action.ModeExec})
 		if len(a.Nameservers) == 0 {

@@ -228,7 +228,7 @@ func (s *survey) openssh(v *sshServer, w ways) {
 // hostKeys checks what the servers need besides users: their own keys, and the
 // unprivileged user of sshd.
 func (s *survey) hostKeys(ctx context.Context, v *sshServer) error {
-	dir, maker, remedy := "etc/ssh", "ssh-keygen", "add a service that runs ssh-keygen -A before it, as openssh_server() of @stdlib//services.star does"
+	dir, maker, remedy := "etc/ssh", "ssh-keygen", "add a service that runs ssh-keygen -A before it, as openssh_service() of @stdlib//openssh.star does"
 	if v.dropbear {
 		dir, maker, remedy = "etc/dropbear", "dropbearkey", "say -R, by which dropbear makes them when they are first needed"
 	}
@@ -250,7 +250,7 @@ func (s *survey) hostKeys(ctx context.Context, v *sshServer) error {
 		s.fail("checking service %q: dropbear keeps its host keys in /etc/dropbear, which is not there; say dirs = [\"/etc/dropbear\"]", v.service)
 	}
 	if _, there := s.p.Accounts.user("sshd"); !v.dropbear && !there {
-		s.fail("checking service %q: sshd runs in part as the user sshd, which is not there; say users = [user(\"sshd\", system = True, home = \"/run/sshd\")]", v.service)
+		s.fail("checking service %q: sshd runs in part as the user sshd, which is not there; say users = [openssh_user()], from @stdlib//openssh.star", v.service)
 	}
 	return nil
 }

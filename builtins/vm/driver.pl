@@ -289,7 +289,7 @@ my %kinds = (
     },
     tcp => sub {
         my ($deadline, $banner, $last) = (deadline(), one($step, 'banner'), 'nothing listens');
-        my $fails = sub { my $why = dead(); fail("$last: $why") if $why; fail("port " . one($step, 'guest') . ": $last") if now() >= $deadline };
+        my $fails = sub { my $why = dead(); fail("$last: $why") if $why; fail("the time is over: $last") if now() >= $deadline };
         while (1) {
             if (my $s = connected(one($step, 'port'))) {
                 syswrite($s, one($step, 'send')) if one($step, 'send') ne '';
@@ -332,7 +332,7 @@ my %kinds = (
             }
             my $why = dead();
             fail("$last: $why") if $why;
-            fail($last) if now() >= $deadline;
+            fail("the time is over: $last") if now() >= $deadline;
             pump(0.2) or select(undef, undef, undef, 0.2);
         }
     },

@@ -13,7 +13,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/labstar/labstar"
 	"github.com/labstar/labstar/builtins"
+	"github.com/labstar/labstar/internal/flash"
+	"github.com/labstar/labstar/internal/term"
 )
 
 // completeName is the hidden command that the shells' scripts call with the
@@ -157,6 +160,16 @@ func (a *app) argCandidates(ctx context.Context, command string, args []string) 
 		}
 		file, given := splitFile(args)
 		return append(list, a.targetCandidates(ctx, file, given)...)
+	case "test", "boot", "flash":
+		file, given := splitFile(args)
+		switch {
+		case command == "test":
+			return append(firstScripts(args), a.testCandidates(ctx, file, given)...)
+		case len(given) == 0:
+			return append(firstScripts(args), a.targetCandidates(ctx, file, given)...)
+		case command == "flash" && len(given) == 1:
+			return sticks()
+		}
 	}
 	return nil
 }
@@ -178,22 +191,70 @@ func scripts() []candidate {
 	return words(names...)
 }
 
-// targetCandidates are the targets of the script that are not on the line yet.
-func (a *app) targetCandidates(ctx context.Context, file string, given []string) []candidate {
-	a.err = io.Discard // what the script prints is not for this line
-	if _, err := os.Stat(file); err != nil {
+// firstScripts are the scripts, for a line that has no argument yet.
+func firstScripts(args []string) []candidate {
+	if len(args) > 0 {
 		return nil
 	}
-	ls, lab, err := a.load(ctx, file)
+	return scripts()
+}
+
+// sticks are the disks that can be taken out.
+func sticks() []candidate {
+	var list []candidate
+	names, err := filepath.Glob("/sys/block/*")
 	if err != nil {
 		return nil
 	}
-	defer ls.Close() //nolint:errcheck // nothing was written
-	var list []candidate
-	for _, t := range lab.Targets {
-		if !slices.Contains(given, t.Name) {
-			list = append(list, candidate{t.Name, fmt.Sprintf("%s, %s", t.Type, t.Site)})
+	for _, n := range names {
+		path := "/dev/" + filepath.Base(n)
+		if d, err := flash.Inspect(path); err == nil && d.Removable && d.Size > 0 {
+			list = append(list, candidate{path, term.Clean(d.String()) + ", " + term.Bytes(d.Size)})
 		}
 	}
+	return list
+}
+
+// testCandidates are the tests of the script that are not on the line yet.
+func (a *app) testCandidates(ctx context.Context, file string, given []string) []candidate {
+	var list []candidate
+	a.withLab(ctx, file, func(lab *labstar.Lab) {
+		tests, err := lab.Tests()
+		if err != nil {
+			return
+		}
+		for _, t := range tests {
+			if !slices.Contains(given, t.Name) {
+				list = append(list, candidate{t.Name, t.Site.String()})
+			}
+		}
+	})
+	return list
+}
+
+// withLab calls f with the lab of a script, if it evaluates.
+func (a *app) withLab(ctx context.Context, file string, f func(*labstar.Lab)) {
+	a.err = io.Discard // what the script prints is not for this line
+	if _, err := os.Stat(file); err != nil {
+		return
+	}
+	ls, lab, err := a.load(ctx, file)
+	if err != nil {
+		return
+	}
+	defer ls.Close() //nolint:errcheck // nothing was written
+	f(lab)
+}
+
+// targetCandidates are the targets of the script that are not on the line yet.
+func (a *app) targetCandidates(ctx context.Context, file string, given []string) []candidate {
+	var list []candidate
+	a.withLab(ctx, file, func(lab *labstar.Lab) {
+		for _, t := range lab.Targets {
+			if !slices.Contains(given, t.Name) {
+				list = append(list, candidate{t.Name, fmt.Sprintf("%s, %s", t.Type, t.Site)})
+			}
+		}
+	})
 	return list
 }

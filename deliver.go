@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/engine"
+	"github.com/labstar/labstar/internal/sparse"
 )
 
 // Report is what a build did.
@@ -219,6 +220,5 @@ func copyAll(to, from string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	return errors.Join(sparse.Copy(out, in), out.Close())
 }

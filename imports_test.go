@@ -17,7 +17,8 @@ var allowed = map[string][]string{
 	"action":           {},
 	"internal/format":  {"action", "internal/format"},
 	"internal/rmtree":  {},
-	"internal/store":   {"action", "internal/store", "internal/rmtree"},
+	"internal/sparse":  {},
+	"internal/store":   {"action", "internal/store", "internal/rmtree", "internal/sparse"},
 	"internal/sandbox": {"action", "internal/sandbox"},
 
 	"internal/jobserver": {},

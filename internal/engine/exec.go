@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,12 +112,39 @@ func (e *Engine) spec(ctx context.Context, r *action.Resolved, scratch string) (
 }
 
 // hostPath returns where the store shows an artifact's content. Files have
-// their run bit set, so that a script or program that is an input can be run.
+// their run bit set, so that a script or program that is an input can be run; but
+// a large one that can be neither (an image of a disk) is shown as it is kept,
+// since another mode is another copy.
 func hostPath(ctx context.Context, st store.Store, k action.OutputKind, d action.Digest) (string, error) {
 	if k == action.Tree {
 		return st.TreePath(ctx, d)
 	}
-	return st.BlobPath(ctx, d, true)
+	exec := true
+	if d.Size > largeInput {
+		var err error
+		if exec, err = isProgram(ctx, st, d); err != nil {
+			return "", err
+		}
+	}
+	return st.BlobPath(ctx, d, exec)
+}
+
+// largeInput is the size in bytes from which on a file is looked into before it is
+// shown as a program.
+const largeInput = 1 << 20
+
+// isProgram reports whether a file begins as an ELF program or a script.
+func isProgram(ctx context.Context, st store.Store, d action.Digest) (bool, error) {
+	b, err := st.OpenBlob(ctx, d)
+	if err != nil {
+		return false, err
+	}
+	var head [4]byte
+	_, err = b.ReadAt(head[:], 0)
+	if err := errors.Join(err, b.Close()); err != nil {
+		return false, err
+	}
+	return bytes.HasPrefix(head[:], []byte("#!")) || string(head[:]) == "\x7fELF", nil
 }
 
 // commandError says why a command that ran is no success.

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/sparse"
 )
 
 // PutBlob stores b.
@@ -28,7 +29,8 @@ func (s *Store) PutBlob(ctx context.Context, b []byte) (action.Digest, error) {
 	return w.Commit()
 }
 
-// CreateBlob streams a blob in. It is kept in memory while it may still be small.
+// CreateBlob streams a blob in. It is kept in memory while it may still be small;
+// a large one has holes where its content is zeros.
 func (s *Store) CreateBlob(ctx context.Context) (action.BlobWriter, error) {
 	if err := s.writeable("writing to"); err != nil {
 		return nil, err
@@ -42,6 +44,7 @@ type blobWriter struct {
 	h   *action.Hasher
 	buf []byte
 	f   *os.File // once it is large
+	out *sparse.Writer
 	err error
 }
 
@@ -53,7 +56,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 		w.err = w.spill()
 	}
 	if w.err == nil && w.f != nil {
-		_, w.err = w.f.Write(p)
+		_, w.err = w.out.Write(p)
 	}
 	if w.err != nil {
 		w.err = w.s.explain("writing to", w.err)
@@ -74,7 +77,8 @@ func (w *blobWriter) spill() error {
 	if w.f, err = os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		return err
 	}
-	_, err = w.f.Write(w.buf)
+	w.out = sparse.NewWriter(w.f)
+	_, err = w.out.Write(w.buf)
 	w.buf = nil
 	return err
 }
@@ -103,6 +107,9 @@ func (w *blobWriter) commit(d action.Digest) error {
 	}
 	if w.f == nil {
 		return w.s.append(record{typ: recBlob, digest: d, payload: w.buf})
+	}
+	if err := w.out.Close(); err != nil {
+		return err
 	}
 	if err := normalise(w.f, false); err != nil {
 		return err
@@ -146,8 +153,7 @@ func copyOut(path string, r io.Reader, exec bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, r)
-	if err == nil {
+	if err = sparse.Copy(f, r); err == nil {
 		err = normalise(f, exec)
 	}
 	if cerr := f.Close(); err == nil {

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -246,6 +247,11 @@ func (im *image) make(i int, content *schema.Artifact, size starlark.Value) (*sc
 	var hidden int64
 	if i == 0 {
 		hidden = max(p.start, im.firstStart()) / ptable.Sector
+	}
+	if i == im.esp && im.has("syslinux") && p.size == sizeFit && !p.hasArg("free") {
+		q := *p
+		q.fsArgs = append(slices.Clone(p.fsArgs), starlark.Tuple{starlark.String("free"), starlark.MakeInt(syslinuxRoom)})
+		p = &q
 	}
 	fs, err := p.makeFS(im.c, content, size, starlark.String(im.fsUUID(i)), im.a.Toolchain, hidden)
 	if err != nil || i != im.esp {

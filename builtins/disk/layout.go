@@ -46,10 +46,8 @@ type layoutError struct {
 func (e *layoutError) Error() string { return e.msg + "; " + e.hint }
 
 func (im *image) layoutSpec() layoutSpec {
-	s := layoutSpec{Align: im.align, Size: im.size, Head: im.a.head()}
-	if im.a.Table != "mbr" {
-		s.Tail = ptable.Tail * ptable.Sector
-	}
+	// The tail is kept free with an MBR too: the disk can then become a GPT's.
+	s := layoutSpec{Align: im.align, Size: im.size, Head: im.a.head(), Tail: ptable.Tail * ptable.Sector}
 	for i, p := range im.a.Partitions {
 		part := layoutPart{Name: p.name, Size: p.size, Start: p.start}
 		if im.files[i] != nil {

@@ -42,7 +42,7 @@ func (im *image) loaderFiles(menu []menuLine) []bootFile {
 	tool := func(path, in string) { files = append(files, bootFile{Path: path, Input: "toolchain", In: in}) }
 	text := func(path string, s action.Late) { files = append(files, bootFile{Path: path, Text: s}) }
 	if im.has("syslinux") {
-		for _, m := range im.modules("ldlinux.c32") {
+		for _, m := range im.modules() { // ldlinux.c32 comes with the installation
 			tool("syslinux/"+m, syslinuxModules+"/bios/"+m)
 		}
 		text("syslinux/syslinux.cfg", im.syslinuxConfig(menu))
@@ -50,7 +50,7 @@ func (im *image) loaderFiles(menu []menuLine) []bootFile {
 	switch im.efi() {
 	case "syslinux-efi":
 		tool(im.efiPath(), syslinuxEFI)
-		for _, m := range im.modules("ldlinux.e64") {
+		for _, m := range append(im.modules(), "ldlinux.e64") {
 			tool("EFI/BOOT/"+m, syslinuxModules+"/efi64/"+m)
 		}
 		text("EFI/BOOT/syslinux.cfg", im.syslinuxConfig(menu))
@@ -64,13 +64,16 @@ func (im *image) loaderFiles(menu []menuLine) []bootFile {
 	return files
 }
 
-// modules are those of syslinux that are needed: the loader's own, and the menu.
-func (im *image) modules(own string) []string {
+// modules are those of syslinux that a menu needs.
+func (im *image) modules() []string {
 	if len(im.entries) > 1 {
-		return []string{own, "libutil.c32", "menu.c32"}
+		return []string{"libutil.c32", "menu.c32"}
 	}
-	return []string{own}
+	return nil
 }
+
+// syslinuxRoom is what is left free in a fitted partition for the installation.
+const syslinuxRoom = 512 << 10
 
 func (im *image) syslinuxConfig(menu []menuLine) action.Late {
 	var b strings.Builder

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf16"
 
@@ -282,7 +281,7 @@ func (p *Partition) makeFS(c *schema.Call, content *schema.Artifact, size, uuid 
 	case "swap":
 		args = starlark.Tuple{size}
 	case "squashfs", "erofs":
-		if toolchain != nil && !slices.ContainsFunc(p.fsArgs, func(t starlark.Tuple) bool { return t[0] == starlark.String("toolchain") }) {
+		if toolchain != nil && !p.hasArg("toolchain") {
 			set("toolchain", toolchain)
 		}
 		args = starlark.Tuple{content}
@@ -302,6 +301,11 @@ func (p *Partition) makeFS(c *schema.Call, content *schema.Artifact, size, uuid 
 	return v.(*schema.Artifact), nil
 }
 
+// hasArg reports whether the script gives an argument for the file system.
+func (p *Partition) hasArg(name string) bool {
+	return slices.ContainsFunc(p.fsArgs, func(t starlark.Tuple) bool { return t[0] == starlark.String(name) })
+}
+
 // unwrapEval takes the error of a builtin out of the one that starlark.Call makes,
 // whose backtrace would be shown twice.
 func unwrapEval(err error) error {
@@ -311,5 +315,3 @@ func unwrapEval(err error) error {
 	}
 	return err
 }
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }

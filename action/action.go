@@ -83,6 +83,10 @@ type Spec struct {
 	Title string
 	// Site is where the script made the action, innermost call first. Not in the key.
 	Site []Frame
+	// Parts are where the script made what an op's errors may be about: values
+	// besides artifacts that it was given, by the names that a PartError has. Not in
+	// the key.
+	Parts map[string][]Frame
 }
 
 // Input is an artifact under the name by which the op knows it.
@@ -135,6 +139,7 @@ type Action struct {
 	Secrets []string
 	Title   string
 	Site    []Frame
+	Parts   map[string][]Frame
 
 	// Source is set instead of Op for a local file or tree, known already.
 	Source *Source

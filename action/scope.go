@@ -35,7 +35,7 @@ func (s *Scope) Action(spec Spec) (*Action, error) {
 	}
 	a := &Action{
 		Op: spec.Op, Params: params, Inputs: spec.Inputs, Refs: refs, Outputs: spec.Outputs,
-		Fixed: spec.Fixed, Quick: spec.Quick, Secrets: spec.Secrets, Title: spec.Title, Site: spec.Site, scope: s,
+		Fixed: spec.Fixed, Quick: spec.Quick, Secrets: spec.Secrets, Title: spec.Title, Site: spec.Site, Parts: spec.Parts, scope: s,
 	}
 	a.definition = a.define()
 	a.bind()

@@ -266,7 +266,7 @@ func (c *composer) keys(ctx context.Context) error {
 					continue
 				}
 				if err := publicKey(line); err != nil {
-					return fmt.Errorf("reading ssh_keys of user %q: %w", u.Name, err)
+					return &action.PartError{Part: "user " + u.Name, Err: fmt.Errorf("reading ssh_keys of user %q: %w", u.Name, err)}
 				}
 				b.WriteString(line + "\n")
 			}
@@ -277,7 +277,7 @@ func (c *composer) keys(ctx context.Context) error {
 		}
 		_, home, err = c.e.Resolve(ctx, home)
 		if err != nil {
-			return fmt.Errorf("writing ssh_keys of user %q: there is no home folder %q", u.Name, u.Home)
+			return &action.PartError{Part: "user " + u.Name, Err: fmt.Errorf("writing ssh_keys of user %q: there is no home folder %q", u.Name, u.Home)}
 		}
 		dir := path.Join(home, ".ssh")
 		err = c.text(ctx, text{Path: dir + "/authorized_keys", Text: action.Late(b.String()), Mode: 0o600, UID: u.UID, GID: u.GID})

@@ -58,7 +58,7 @@ func (c *composer) check(ctx context.Context) error {
 	}
 	for _, u := range c.p.Shells {
 		if err := c.e.Runnable(ctx, u.Shell); err != nil {
-			s.fail("checking shell of user %q: %w", u.User, err)
+			s.failAt("user "+u.User, "checking shell of user %q: %w", u.User, err)
 		}
 	}
 	if err := c.e.Walk(ctx, func(name string, n action.Node) error { return s.visit(ctx, name, n) }); err != nil {
@@ -75,6 +75,11 @@ func (c *composer) check(ctx context.Context) error {
 
 func (s *survey) fail(format string, args ...any) {
 	s.errs = append(s.errs, fmt.Errorf(format, args...))
+}
+
+// failAt reports what is wrong with a value of its own line, see parts.
+func (s *survey) failAt(part, format string, args ...any) {
+	s.errs = append(s.errs, &action.PartError{Part: part, Err: fmt.Errorf(format, args...)})
 }
 
 // skipped reports whether the script wants a path left alone.
@@ -276,11 +281,11 @@ func (s *survey) services(ctx context.Context) error {
 			switch {
 			case strings.HasPrefix(name, "/"):
 				if err := s.e.Runnable(ctx, name); err != nil && !s.skipped(name[1:]) {
-					s.fail("checking service %q: %w", v.Name, err)
+					s.failAt("service "+v.Name, "checking service %q: %w", v.Name, err)
 				}
 			case !simple(command) || strings.Contains(name, "/") || slices.Contains(shellWords, name):
 			case !inPath(ctx, s.e, name):
-				s.fail("checking service %q: the program %q is in none of the folders for programs", v.Name, name)
+				s.failAt("service "+v.Name, "checking service %q: the program %q is in none of the folders for programs", v.Name, name)
 			}
 		}
 	}

@@ -102,7 +102,7 @@ func evalChecks(t *testing.T, script string) (*buildtest.Lab, starlark.Value, er
 		return lab.Tree(map[string]buildtest.Node{"etc/ssh/sshd_config": {Text: config}, "etc/ssh/sshd_config.d/a.conf": {Text: "AllowUsers lab r*\n"}})
 	}
 	globals, err := lab.TryEval(Builtins(), script, starlark.StringDict{
-		"bb": bigBusybox(lab, nil), "glibc": glibc(lab), "key": starlark.String(publicKeyLine),
+		"bb": bigBusybox(lab, nil), "glibc": glibc(lab), "badkey": lab.File("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"), "key": starlark.String(publicKeyLine),
 		"dyn":        bin(elftest.File{Interp: glibcLoader, Needed: []string{"libc.so.6"}, Wants: map[string][]string{"libc.so.6": {"GLIBC_2.9"}}}),
 		"newer":      bin(elftest.File{Interp: glibcLoader, Needed: []string{"libc.so.6"}, Wants: map[string][]string{"libc.so.6": {"GLIBC_2.38"}}}),
 		"needs_a":    bin(elftest.File{Interp: glibcLoader, Needed: []string{"liba.so.1", "libc.so.6"}}),
@@ -229,6 +229,27 @@ func TestChecks(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", script, got, want)
+		}
+	}
+}
+
+// What is wrong with a service or a user is told at its own line; of several
+// things each is told with it.
+func TestErrorLines(t *testing.T) {
+	for script, want := range map[string]string{
+		"u = user(\"lab\", shell = \"/bin/fish\")\nr = rootfs(\n    [bb], users = [u])": `lab.star:1:9: rootfs: checking shell of user "lab": "/bin/fish" is not there`,
+		"s = service(\"x\", \"/opt/x\")\nt = service(\"y\", \"/opt/y\")\nr = rootfs([bb], services = [s, t])": `lab.star:3:11: rootfs: checking service "x": "/opt/x" is not there (lab.star:1:12)` +
+			"\n" + `checking service "y": "/opt/y" is not there (lab.star:2:12)`,
+		"u = user(\"root\", ssh_keys = [badkey])\nr = rootfs([bb], users = [u])": `lab.star:1:9: rootfs: reading ssh_keys of user "root": got a private key, want the public one (the file whose name ends in .pub)`,
+	} {
+		lab, v, err := evalChecks(t, script)
+		if err != nil {
+			t.Errorf("%s: %v", script, err)
+			continue
+		}
+		_, err = lab.TryBuild(v)
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s\ngot  %v\nwant %s", script, err, want)
 		}
 	}
 }

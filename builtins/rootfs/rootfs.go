@@ -117,12 +117,24 @@ func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	spec.Params = p
+	spec.Params, spec.Parts = p, parts(a)
 	act, err := c.Action(spec)
 	if err != nil {
 		return nil, err
 	}
 	return schema.NewArtifact(act.Output("tree"), "tree", nil), nil
+}
+
+// parts are the lines of what errors may be about: users and services.
+func parts(a *rootfsArgs) map[string][]action.Frame {
+	all := map[string][]action.Frame{}
+	for _, u := range a.Users {
+		all["user "+u.name] = u.site
+	}
+	for _, s := range a.Services {
+		all["service "+s.name] = s.site
+	}
+	return all
 }
 
 // laid reads the argument files: artifacts become inputs, strings texts.

@@ -158,7 +158,7 @@ func (s *survey) ssh(ctx context.Context) error {
 	w := waysOf(root)
 	switch {
 	case !w.key && !w.password && !others:
-		s.fail("checking service %q: nobody can log in over ssh, since no user has a password or a key; say users = [user(\"root\", ssh_keys = [file(\"id.pub\")])]", v.service)
+		s.failAt("service "+v.service, "checking service %q: nobody can log in over ssh, since no user has a password or a key; say users = [user(\"root\", ssh_keys = [file(\"id.pub\")])]", v.service)
 	case w.key || w.password && !others:
 		if v.dropbear {
 			s.dropbear(v, w)
@@ -179,9 +179,9 @@ func (v *sshServer) passwordsOff() bool {
 func (s *survey) dropbear(v *sshServer, w ways) {
 	switch {
 	case strings.Contains(v.flags, "w"):
-		s.fail("checking service %q: root is to log in over ssh, and -w forbids it; leave -w out", v.service)
+		s.failAt("service "+v.service, "checking service %q: root is to log in over ssh, and -w forbids it; leave -w out", v.service)
 	case !w.key && strings.ContainsAny(v.flags, "sg"):
-		s.fail("checking service %q: root has a password only, and -%c forbids passwords; give root ssh_keys, or leave it out",
+		s.failAt("service "+v.service, "checking service %q: root has a password only, and -%c forbids passwords; give root ssh_keys, or leave it out",
 			v.service, v.flags[strings.IndexAny(v.flags, "sg")])
 	}
 }
@@ -205,23 +205,23 @@ func (s *survey) openssh(v *sshServer, w ways) {
 	}
 	switch {
 	case permit == "no" || permit == "forced-commands-only":
-		s.fail("checking service %q: root has %s and is to log in over ssh, and %s; say PermitRootLogin %s there", v.service, has, says, want)
+		s.failAt("service "+v.service, "checking service %q: root has %s and is to log in over ssh, and %s; say PermitRootLogin %s there", v.service, has, says, want)
 	case !w.key && (permit == "prohibit-password" || permit == "without-password"):
-		s.fail("checking service %q: root has a password only, and %s; give root ssh_keys, or say PermitRootLogin yes there", v.service, says)
+		s.failAt("service "+v.service, "checking service %q: root has a password only, and %s; give root ssh_keys, or say PermitRootLogin yes there", v.service, says)
 	case !w.key && v.settings["passwordauthentication"] == "no":
-		s.fail("checking service %q: root has a password only, and %s says PasswordAuthentication no; give root ssh_keys", v.service, v.where)
+		s.failAt("service "+v.service, "checking service %q: root has a password only, and %s says PasswordAuthentication no; give root ssh_keys", v.service, v.where)
 	case w.key && v.settings["pubkeyauthentication"] == "no":
-		s.fail("checking service %q: root has a key, and %s says PubkeyAuthentication no; say yes there", v.service, v.where)
+		s.failAt("service "+v.service, "checking service %q: root has a key, and %s says PubkeyAuthentication no; say yes there", v.service, v.where)
 	}
 	if users := v.settings["allowusers"]; users != "" && !slices.ContainsFunc(strings.Fields(users), func(u string) bool {
 		name, _, _ := strings.Cut(u, "@")
 		ok, err := path.Match(name, "root")
 		return ok || err != nil
 	}) {
-		s.fail("checking service %q: root is to log in over ssh, and %s says AllowUsers %s; add root there", v.service, v.where, users)
+		s.failAt("service "+v.service, "checking service %q: root is to log in over ssh, and %s says AllowUsers %s; add root there", v.service, v.where, users)
 	}
 	if slices.Contains(strings.Fields(v.settings["denyusers"]), "root") {
-		s.fail("checking service %q: root is to log in over ssh, and %s says DenyUsers root; leave root out there", v.service, v.where)
+		s.failAt("service "+v.service, "checking service %q: root is to log in over ssh, and %s says DenyUsers root; leave root out there", v.service, v.where)
 	}
 }
 
@@ -244,13 +244,13 @@ func (s *survey) hostKeys(ctx context.Context, v *sshServer) error {
 		return err
 	}
 	if !found {
-		s.fail("checking service %q: %s has no host keys; %s", v.service, v.what(), remedy)
+		s.failAt("service "+v.service, "checking service %q: %s has no host keys; %s", v.service, v.what(), remedy)
 	}
 	if n, _, err := s.e.Resolve(ctx, dir); v.dropbear && strings.Contains(v.flags, "R") && (err != nil || n.Kind != action.Dir) {
-		s.fail("checking service %q: dropbear keeps its host keys in /etc/dropbear, which is not there; say dirs = [\"/etc/dropbear\"]", v.service)
+		s.failAt("service "+v.service, "checking service %q: dropbear keeps its host keys in /etc/dropbear, which is not there; say dirs = [\"/etc/dropbear\"]", v.service)
 	}
 	if _, there := s.p.Accounts.user("sshd"); !v.dropbear && !there {
-		s.fail("checking service %q: sshd runs in part as the user sshd, which is not there; say users = [openssh_user()], from @stdlib//openssh.star", v.service)
+		s.failAt("service "+v.service, "checking service %q: sshd runs in part as the user sshd, which is not there; say users = [openssh_user()], from @stdlib//openssh.star", v.service)
 	}
 	return nil
 }

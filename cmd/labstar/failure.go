@@ -19,6 +19,7 @@ import (
 // failure is a failed action, taken apart for people and programs.
 type failure struct {
 	action  *action.Action // nil if the error is not of one
+	site    []action.Frame
 	message string
 	cause   error
 	exit    int
@@ -31,7 +32,7 @@ func newFailure(err error) failure {
 	if !errors.As(err, &b) {
 		return failure{message: err.Error(), cause: err}
 	}
-	return failure{action: b.Action, message: b.Err.Error(), cause: b.Err, exit: b.ExitCode, log: b.LogPath, tail: b.LogTail}
+	return failure{action: b.Action, site: b.Site, message: b.Err.Error(), cause: b.Err, exit: b.ExitCode, log: b.LogPath, tail: b.LogTail}
 }
 
 // reportFailure tells what failed: the action, the line of the script, the last
@@ -72,7 +73,7 @@ func cleanLines(s string) string {
 // headline tells what failed, with the line of the script and the calls that led
 // there, as an error of the script is told.
 func (a *app) headline(f failure) string {
-	site := f.action.Site
+	site := f.site
 	msg := fmt.Sprintf("%s failed: %s", term.Clean(f.action.Title), f.message)
 	if len(site) == 0 {
 		return a.term.Red(cleanLines(msg)) + "\n"

@@ -148,6 +148,9 @@ func (s *jsonSink) convert(ev labstar.Event) any {
 	case labstar.EventFail:
 		f := newFailure(ev.Err)
 		e.Message, e.Exit, e.Log, e.Tail = f.message, f.exit, f.log, f.tail
+		if len(f.site) > 0 {
+			e.At = f.site[0].String()
+		}
 	}
 	return e
 }

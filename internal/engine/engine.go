@@ -134,6 +134,7 @@ func (r *Report) Result(definition action.Digest) *action.Result { return r.outp
 // BuildError is an action that failed.
 type BuildError struct {
 	Action   *action.Action
+	Site     []action.Frame // the line of the script that it is about
 	Err      error
 	ExitCode int      // of a command, 0 if it is not that
 	LogPath  string   // of the file that holds all it printed
@@ -142,8 +143,8 @@ type BuildError struct {
 
 func (e *BuildError) Error() string {
 	var b strings.Builder
-	if len(e.Action.Site) > 0 {
-		fmt.Fprintf(&b, "%s: ", e.Action.Site[0])
+	if len(e.Site) > 0 {
+		fmt.Fprintf(&b, "%s: ", e.Site[0])
 	}
 	fmt.Fprintf(&b, "%s: %v", e.Action.Title, e.Err)
 	return b.String()

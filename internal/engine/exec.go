@@ -61,7 +61,7 @@ func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.
 	if e.opts.Debug {
 		err = errors.Join(err, e.debugShell(ctx, r, spec, res))
 	}
-	return nil, stats, &BuildError{Action: r.Action, Err: err, ExitCode: res.ExitCode, LogPath: log.Path(), LogTail: tail}
+	return nil, stats, &BuildError{Action: r.Action, Site: r.Action.Site, Err: err, ExitCode: res.ExitCode, LogPath: log.Path(), LogTail: tail}
 }
 
 // spec says what the command sees.

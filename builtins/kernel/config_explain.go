@@ -35,7 +35,7 @@ type failure struct {
 // effect, both outputs are empty and no Kconfig file is read. Otherwise "report"
 // says why each did not, and "seed" is the seed with what would help, for conf to
 // try.
-var explainOp = &action.Op{Name: "kernel/config-explain", Version: 2, Check: true, Run: runExplain}
+var explainOp = &action.Op{Name: "kernel/config-explain", Version: 3, Check: true, Run: runExplain}
 
 func runExplain(ctx context.Context, env action.Env) error {
 	config, err := readInput(ctx, env, "config")
@@ -113,8 +113,14 @@ type explainer struct {
 func (e *explainer) suspicious() bool {
 	return slices.ContainsFunc(e.requests, func(r request) bool {
 		_, known := e.got[r.Name]
-		return !heeded(r, e.got) || !known
+		return !heeded(r, e.got) || !known || r.decimal()
 	})
+}
+
+// decimal reports whether a script gave a number of several digits: should the
+// option be hexadecimal, conf takes 4096 for 0x4096.
+func (r request) decimal() bool {
+	return r.From == "options" && len(r.Value) > 1 && strings.Trim(r.Value, "0123456789") == ""
 }
 
 func heeded(r request, got kconfig.Config) bool { return kconfig.SameValue(got.Get(r.Name), r.Value) }
@@ -134,11 +140,16 @@ func (e *explainer) explain() *report {
 		if unknown && r.Maybe {
 			continue
 		}
-		if heeded(r, e.got) && !unknown {
+		misread := !unknown && r.decimal() && e.tree.Lookup(r.Name).Type == "hex"
+		if heeded(r, e.got) && !unknown && !misread {
 			rep.Wants = append(rep.Wants, r)
 			continue
 		}
-		f := failure{request: r, Got: e.got.Get(r.Name), Why: m.Why(r.Name, r.Value, e.got, asked)}
+		got := e.got.Get(r.Name)
+		if misread {
+			got = "0x" + r.Value
+		}
+		f := failure{request: r, Got: got, Why: m.Why(r.Name, r.Value, e.got, asked)}
 		if unknown {
 			f.Meant = e.meant(r.Name, names)
 		}
@@ -146,7 +157,7 @@ func (e *explainer) explain() *report {
 		if f.Meant != "" {
 			r.Name = f.Meant
 		}
-		if e.tree.Lookup(r.Name) != nil {
+		if e.tree.Lookup(r.Name) != nil && !misread {
 			rep.Wants = append(rep.Wants, r)
 		}
 	}
@@ -183,7 +194,12 @@ func (e *explainer) solve(m *kconfig.Model, rep *report) {
 			wants = append(wants, w)
 		}
 	}
-	for _, add := range m.Solve(wants, keep) {
+	sets := m.Solve(wants, keep)
+	if len(sets) == 0 {
+		// Some can't be had together, or at all: what helps the others?
+		sets = m.Solve(e.possible(m, wants, keep), keep)
+	}
+	for _, add := range sets {
 		for name, value := range meant {
 			add[name] = value
 		}
@@ -191,6 +207,13 @@ func (e *explainer) solve(m *kconfig.Model, rep *report) {
 			rep.Add = append(rep.Add, add)
 		}
 	}
+}
+
+// possible leaves out the wants that can't be had by themselves.
+func (e *explainer) possible(m *kconfig.Model, wants []kconfig.Want, keep kconfig.Config) []kconfig.Want {
+	return slices.DeleteFunc(slices.Clone(wants), func(w kconfig.Want) bool {
+		return !m.Has(w) && len(m.Solve([]kconfig.Want{w}, keep)) == 0
+	})
 }
 
 // parseSeed reads what seed wrote.

@@ -28,6 +28,8 @@ config BRIDGE
 	depends on NET
 config OVERLAY_FS
 	bool "overlay"
+config START
+	hex "start"
 config ASYNC
 	def_bool $(success,true)
 `},
@@ -169,6 +171,9 @@ add these 2, with which conf lets all 2 take effect:
 	}
 	if seed, err = check(t, `[{"name":"NET","value":"y","from":"options"}]`, "CONFIG_NET=y\n", ""); err != nil || seed != "" {
 		t.Errorf("with all in effect: got %v and a seed %q", err, seed)
+	}
+	if _, err = check(t, `[{"name":"START","value":"4096","from":"options"}]`, "CONFIG_START=4096\n", ""); err == nil || !strings.Contains(err.Error(), `START (options): got 0x4096, want 4096: it is a hex (Kconfig:8): want a string like "0x1000"`) {
+		t.Errorf("a number for a hexadecimal option: got %v", err)
 	}
 	if _, err = check(t, `[{"name":"NOTHING","value":"n","from":"options"}]`, "CONFIG_NET=y\n", ""); err == nil || !strings.Contains(err.Error(), "NOTHING (options): this source has no such option") {
 		t.Errorf("an unknown option that is to be off: got %v", err)

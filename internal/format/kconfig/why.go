@@ -121,7 +121,10 @@ func (w why) whyOff(s *Symbol, want Tri) string {
 		return "it " + why
 	}
 	if s.Choice != nil {
-		if winner := w.m.choose(s.Choice); winner != nil && winner != s {
+		for _, winner := range s.Choice.Members {
+			if winner == s || w.got[winner.Name] != "y" {
+				continue
+			}
 			by := "by default"
 			if w.asked[winner.Name] == "y" {
 				by = "since it is asked for too"

@@ -68,7 +68,7 @@ func (s *liveSink) event(ev labstar.Event) {
 		p.End(ev.Action)
 		if ev.Elapsed >= long {
 			t := s.app.term
-			p.Print(t.Green("done") + " " + term.Clean(ev.Action.Title) + t.Dim(" in "+term.Duration(ev.Elapsed)))
+			p.Print(t.Green("done") + " " + term.Clean(ev.Action.Title) + t.Dim(" in "+term.Duration(ev.Elapsed)+compiled(ev)))
 		}
 	case labstar.EventFail:
 		p.End(ev.Action)

@@ -24,7 +24,9 @@ import (
 //	progress  a transfer: "id", "done" and "size" in bytes (size 0: not known); at
 //	          most ten a second for an action
 //	wait      another process builds it: "id", "title"
-//	finish    it ran: "id", "title", "seconds", "outputs" (name, kind, digest, size)
+//	finish    it ran: "id", "title", "seconds", "outputs" (name, kind, digest, size); of a
+//	          command with the compile cache "compiled": "hits" of "objects" came from it,
+//	          "passed" command lines were not its own, "compared" hits were compiled again
 //	fail      it failed: "id", "title", "at", "message", "exit" (of a command),
 //	          "log" (the file with all it printed), "tail" (its last lines)
 //	skip      it was not run since an input failed: "id", "title"
@@ -87,21 +89,31 @@ func (s *jsonSink) close() {}
 
 // actionEvent is plan, cached, start, progress, wait, finish, fail and skip.
 type actionEvent struct {
-	Event   string       `json:"event"`
-	ID      string       `json:"id,omitempty"`
-	Title   string       `json:"title,omitempty"`
-	Op      string       `json:"op,omitempty"`
-	At      string       `json:"at,omitempty"`
-	Needed  int          `json:"needed,omitempty"`
-	Count   int          `json:"count,omitempty"`
-	Done    *int64       `json:"done,omitempty"`
-	Size    *int64       `json:"size,omitempty"`
-	Seconds *float64     `json:"seconds,omitempty"`
-	Outputs []outputInfo `json:"outputs,omitempty"`
-	Message string       `json:"message,omitempty"`
-	Exit    int          `json:"exit,omitempty"`
-	Log     string       `json:"log,omitempty"`
-	Tail    []string     `json:"tail,omitempty"`
+	Event    string        `json:"event"`
+	ID       string        `json:"id,omitempty"`
+	Title    string        `json:"title,omitempty"`
+	Op       string        `json:"op,omitempty"`
+	At       string        `json:"at,omitempty"`
+	Needed   int           `json:"needed,omitempty"`
+	Count    int           `json:"count,omitempty"`
+	Done     *int64        `json:"done,omitempty"`
+	Size     *int64        `json:"size,omitempty"`
+	Seconds  *float64      `json:"seconds,omitempty"`
+	Outputs  []outputInfo  `json:"outputs,omitempty"`
+	Compiled *compiledInfo `json:"compiled,omitempty"`
+	Message  string        `json:"message,omitempty"`
+	Exit     int           `json:"exit,omitempty"`
+	Log      string        `json:"log,omitempty"`
+	Tail     []string      `json:"tail,omitempty"`
+}
+
+type compiledInfo struct {
+	Hits     int   `json:"hits"`
+	Objects  int   `json:"objects"`
+	Passed   int   `json:"passed"`
+	Bytes    int64 `json:"bytes"` // given by the hits
+	Compared int   `json:"compared,omitempty"`
+	Matched  int64 `json:"compared_bytes,omitempty"`
 }
 
 type outputInfo struct {
@@ -140,6 +152,9 @@ func (s *jsonSink) convert(ev labstar.Event) any {
 	case labstar.EventFinish:
 		seconds := ev.Elapsed.Seconds()
 		e.Seconds = &seconds
+		if c := ev.Compiled; c != nil {
+			e.Compiled = &compiledInfo{c.Hits, c.Objects(), c.Passed, c.Bytes, c.Compared, c.ComparedBytes}
+		}
 		if ev.Result != nil {
 			for _, o := range ev.Result.Outputs {
 				e.Outputs = append(e.Outputs, outputInfo{o.Name, o.Kind.String(), o.Digest.String(), o.Digest.Size})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -56,8 +57,21 @@ func (s *plainSink) event(ev labstar.Event) {
 		if n > 0 {
 			size = ", " + term.Bytes(n)
 		}
-		s.app.say("done    %s in %s%s", term.Clean(ev.Action.Title), term.Duration(ev.Elapsed), size)
+		s.app.say("done    %s in %s%s%s", term.Clean(ev.Action.Title), term.Duration(ev.Elapsed), size, compiled(ev))
 	}
+}
+
+// compiled tells what the compile cache gave.
+func compiled(ev labstar.Event) string {
+	c := ev.Compiled
+	if c == nil || c.Objects() == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(", %d of %d objects from the compile cache", c.Hits, c.Objects())
+	if c.Compared > 0 {
+		text += fmt.Sprintf(", %d (%s) compiled again and equal", c.Compared, term.Bytes(c.ComparedBytes))
+	}
+	return text
 }
 
 // end forgets an action and returns how many bytes it transferred.

@@ -66,6 +66,7 @@ func (s *Server) lookup(q *request, u *unit, manifest action.Digest, want []file
 // miss has the real compiler run, and learns from it. before is the entry that a
 // verified hit would have given.
 func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want []file, before *entry) (why string) {
+	defer s.learning(manifest)()
 	argv := slices.Clone(q.argv)
 	var temps []string
 	temp := func(suffix string) string {
@@ -194,6 +195,7 @@ func (s *Server) keyOf(what string, q *request, argv []string) action.Digest {
 	}
 	add(q.tool)
 	add(q.dir)
+	add(s.workingName(q))
 	b = append(b, byte(q.umask), byte(q.umask>>8))
 	for _, a := range argv {
 		add(a)
@@ -207,10 +209,26 @@ func (s *Server) keyOf(what string, q *request, argv []string) action.Digest {
 	return action.Of(b)
 }
 
+// workingName is what a compiler takes for the name of the working folder: PWD, if
+// it leads there.
+func (s *Server) workingName(q *request) string {
+	pwd, _ := q.getenv("PWD")
+	if pwd == q.dir || !strings.HasPrefix(pwd, "/") {
+		return q.dir
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view.epoch++
+	if s.view.find("", pwd).path == q.dir {
+		return pwd
+	}
+	return q.dir
+}
+
 // relevant are the variables that a compiler or assembler looks at.
 var relevant = []string{
 	"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "COMPILER_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX",
-	"GCC_COLORS", "GCC_URLS", "GCC_COMPARE_DEBUG", "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "SOURCE_DATE_EPOCH", "PATH", "PWD", "TMPDIR", "LANG", "LANGUAGE",
+	"GCC_COLORS", "GCC_URLS", "GCC_COMPARE_DEBUG", "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "SOURCE_DATE_EPOCH", "PATH", "TMPDIR", "LANG", "LANGUAGE",
 	"LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TERM", "TZ", "COLUMNS", "POSIXLY_CORRECT", "AS_FOR_TARGET", "GNUTARGET", "LDEMULATION",
 	"COLLECT_NO_DEMANGLE", "LD_RUN_PATH",
 }

@@ -124,3 +124,45 @@ func TestParseProbe(t *testing.T) {
 		t.Errorf("got %q and %q, want the same key", a.key, b.key)
 	}
 }
+
+const recipeLine = `set -e; echo '  CC      init/main.o'; trap 'rm -f init/main.o; trap - HUP; kill -s HUP $$' HUP; trap 'x $$' PIPE; gcc -Wp,-MMD,init/.main.o.d -DKBUILD_MODNAME='"main"' -c -o init/main.o /in/source/init/main.c ; ./tools/objtool/objtool --orc --stackval init/main.o; scripts/basic/fixdep init/.main.o.d init/main.o 'gcc -D'\''"main"'\'' x.c' > init/.main.o.cmd; rm -f init/.main.o.d`
+
+func TestParseRecipe(t *testing.T) {
+	r := parseRecipe(recipeLine)
+	if r == nil {
+		t.Fatal("got none")
+	}
+	if r.output != "init/main.o" || r.depfile != "init/.main.o.d" || r.cmdfile != "init/.main.o.cmd" || !slices.Equal(r.tools, []string{"./tools/objtool/objtool", "scripts/basic/fixdep"}) ||
+		!slices.Contains(r.cc, `-DKBUILD_MODNAME="main"`) || len(r.cc) != 7 {
+		t.Errorf("got %+v", r)
+	}
+	for _, change := range [][2]string{
+		{"rm -f init/.main.o.d", "rm -f init/main.o"}, {"; rm -f init/.main.o.d", ""}, {"set -e; ", ""}, {" > init", " >> init"},
+		{"--orc", "$(x)"}, {"--orc", "other.o"}, {"objtool/objtool", "objtool/other"}, {"fixdep init/.main.o.d", "fixdep x.d"}, {"gcc -Wp", "CC=x gcc -Wp"},
+		{"gcc -Wp", "./gcc -Wp"}, {"-c -o", "-c >x -o"}, {"-Wp,-MMD,init/.main.o.d", ""}, {"; scripts", "& scripts"}, {"; scripts", "\nscripts"}, {"-c -o", "-c * -o"},
+		{"-c -o", "-c `x` -o"}, {"-c -o", `-c "$x" -o`}, {"-c -o", "-c 'open -o"}, {"basic/fixdep ", "basic/other "},
+	} {
+		text := strings.Replace(recipeLine, change[0], change[1], 1)
+		if text == recipeLine {
+			t.Fatalf("%q is not there", change[0])
+		}
+		if r := parseRecipe(text); r != nil {
+			t.Errorf("%q for %q: got %+v, want none", change[1], change[0], *r)
+		}
+	}
+}
+
+func FuzzParseRecipe(f *testing.F) {
+	f.Add(recipeLine)
+	f.Add(`a 'b' "c" \d > e; f`)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, c := range shellCommands(text) {
+			if len(c) == 0 {
+				t.Errorf("%q: got an empty command", text)
+			}
+		}
+		if r := parseRecipe(text); r != nil && (r.output == "" || r.cmdfile == "" || len(r.cc) == 0) {
+			t.Errorf("%q: got %+v", text, *r)
+		}
+	})
+}

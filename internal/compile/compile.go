@@ -84,14 +84,18 @@ type Kind uint8
 const (
 	None Kind = iota
 	CC
+	Shell
 )
 
 var ccName = regexp.MustCompile(`^([a-z0-9_]+-)*(gcc|g\+\+|c\+\+|cc)(-[0-9.]+)?$`)
 
 // KindOf tells from the base name of a program what it is.
 func KindOf(name string) Kind {
-	if ccName.MatchString(name) {
+	switch {
+	case ccName.MatchString(name):
 		return CC
+	case name == "dash":
+		return Shell
 	}
 	return None
 }
@@ -99,6 +103,7 @@ func KindOf(name string) Kind {
 // Stats are what a server did.
 type Stats struct {
 	Hits          int   // outputs that came from the cache
+	Recipes       int   // of Hits, those where a whole line of Kbuild was spared
 	Misses        int   // compiled, and compared or kept
 	Uncached      int   // compiled, and could not be kept
 	Passed        int   // not looked at
@@ -113,6 +118,7 @@ type Stats struct {
 // Add adds other to s.
 func (s *Stats) Add(other Stats) {
 	s.Hits += other.Hits
+	s.Recipes += other.Recipes
 	s.Misses += other.Misses
 	s.Uncached += other.Uncached
 	s.Passed += other.Passed

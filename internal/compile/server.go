@@ -52,12 +52,14 @@ type Server struct {
 	next  int // number of a temporary file, guarded by statsMu
 	tasks sync.WaitGroup
 	conns map[net.Conn]bool // guarded by statsMu
+
+	pending map[action.Digest]chan struct{} // command lines that are being learned, guarded by statsMu
 }
 
 // New starts a server; Close ends it.
 func New(ctx context.Context, o Options) (*Server, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Server{opts: o, ctx: ctx, cancel: cancel, conns: map[net.Conn]bool{}, stats: Stats{Reasons: map[string]int{}}}
+	s := &Server{opts: o, ctx: ctx, cancel: cancel, conns: map[net.Conn]bool{}, pending: map[action.Digest]chan struct{}{}, stats: Stats{Reasons: map[string]int{}}}
 	var err error
 	if s.view, err = newView(ctx, &o); err != nil {
 		cancel()
@@ -157,6 +159,8 @@ func (s *Server) answer(q *request, sh shim) (why string) {
 	switch KindOf(q.tool) {
 	case CC:
 		return s.compile(q, sh)
+	case Shell:
+		return s.recipe(q, sh)
 	}
 	return "tool " + q.tool
 }

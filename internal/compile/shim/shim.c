@@ -114,8 +114,10 @@ static void print(const char *s) { sys(sys_write, 2, (long)s, (long)len(s), 0, 0
 /* aside executes the real tool in this process. */
 static _Noreturn void aside(void)
 {
-	if (input >= 0)
+	if (input >= 0) {
+		sys(sys_lseek, input, 0, 0, 0, 0, 0);
 		sys(sys_dup3, input, 0, 0, 0, 0, 0);
+	}
 	if (server >= 0)
 		sys(sys_close, server, 0, 0, 0, 0, 0);
 	sys(sys_execve, (long)real, (long)args, (long)env, 0, 0, 0);
@@ -379,6 +381,28 @@ static int ask(int argc)
 	return put(server, buffer, (u64)(b - buffer)) && put(server, first, block);
 }
 
+static int is_shell(const char *name)
+{
+	return name[0] == 'd' && name[1] == 'a' && name[2] == 's' && name[3] == 'h' && !name[4];
+}
+
+/* makes tells whether a shell is to make an object as Kbuild does: of the many
+   shells of a build the server is only asked about these. */
+static int makes(int argc)
+{
+	static const char word[] = "/fixdep ";
+	if (argc != 3 || args[1][0] != '-' || args[1][1] != 'c' || args[1][2])
+		return 0;
+	for (const char *c = args[2]; *c; c++) {
+		u64 i = 0;
+		while (word[i] && c[i] == word[i])
+			i++;
+		if (!word[i])
+			return 1;
+	}
+	return 0;
+}
+
 void begin(long *stack)
 {
 	int argc = (int)stack[0];
@@ -393,7 +417,7 @@ void begin(long *stack)
 		if (*c == '/')
 			base = c + 1;
 	memcpy(real + sizeof DIR - 1, base, len(base) + 1);
-	if (argc > 0 && ask(argc))
+	if (argc > 0 && (!is_shell(base) || makes(argc)) && ask(argc))
 		serve();
 	if (ran)
 		finish(status);

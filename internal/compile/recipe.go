@@ -1,0 +1,137 @@
+package compile
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// recipe is the line by which Kbuild makes one object: the compiler, perhaps
+// objtool, which rewrites the object in place, and fixdep, which makes of the list of
+// headers one of the symbols that they mention. A cached object spares the compiler
+// alone; of what is left, starting a shell, fixdep and rm is the larger part.
+type recipe struct {
+	cc      []string // the compiler's command line
+	output  string
+	depfile string   // made by the compiler, read by fixdep, removed
+	cmdfile string   // what fixdep prints goes here
+	tools   []string // paths of fixdep and objtool
+}
+
+// parseRecipe returns nil for any text that is not exactly such a line.
+func parseRecipe(text string) *recipe {
+	list := shellCommands(text)
+	next := func() []string {
+		if len(list) == 0 {
+			return nil
+		}
+		return list[0]
+	}
+	if c := next(); !slices.Equal(c, []string{"set", "-e"}) {
+		return nil
+	}
+	list = list[1:]
+	for c := next(); len(c) == 2 && c[0] == "echo" || len(c) == 3 && c[0] == "trap"; c = next() {
+		list = list[1:]
+	}
+	r := &recipe{cc: next()}
+	if len(r.cc) == 0 || strings.Contains(r.cc[0], "/") || KindOf(r.cc[0]) != CC || slices.Contains(r.cc, redirect) {
+		return nil
+	}
+	list = list[1:]
+	u, why := parseCC(r.cc)
+	if why != "" || u.mode != 'c' || u.depfile == "" {
+		return nil
+	}
+	r.output, r.depfile = u.output, u.depfile
+	if c := next(); len(c) > 1 && path.Base(c[0]) == "objtool" && c[len(c)-1] == r.output {
+		for _, a := range c[1 : len(c)-1] {
+			if !strings.HasPrefix(a, "--") {
+				return nil
+			}
+		}
+		r.tools = append(r.tools, c[0])
+		list = list[1:]
+	}
+	if len(list) != 2 {
+		return nil
+	}
+	fix, rm := list[0], list[1]
+	if len(fix) != 6 || path.Base(fix[0]) != "fixdep" || fix[1] != r.depfile || fix[2] != r.output || fix[4] != redirect ||
+		!slices.Equal(rm, []string{"rm", "-f", r.depfile}) {
+		return nil
+	}
+	r.tools = append(r.tools, fix[0])
+	r.cmdfile = fix[5]
+	return r
+}
+
+// redirect stands for an unquoted > among a command's words.
+const redirect = "\x00>"
+
+// shellCommands splits a shell's text into commands and their words, if it has
+// nothing but plain words, quotes, > and ;. Otherwise it returns nil.
+func shellCommands(text string) (list [][]string) {
+	var words []string
+	var w strings.Builder
+	word := false
+	flush := func() {
+		if word {
+			words = append(words, w.String())
+			w.Reset()
+			word = false
+		}
+	}
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case ' ', '\t':
+			flush()
+		case ';':
+			flush()
+			if len(words) == 0 {
+				return nil
+			}
+			list, words = append(list, words), nil
+		case '>':
+			flush()
+			words = append(words, redirect)
+		case '\'':
+			end := strings.IndexByte(text[i+1:], '\'')
+			if end < 0 {
+				return nil
+			}
+			w.WriteString(text[i+1 : i+1+end])
+			word = true
+			i += 1 + end
+		case '"':
+			end := strings.IndexByte(text[i+1:], '"')
+			if end < 0 || strings.ContainsAny(text[i+1:i+1+end], "$`\\\x00") {
+				return nil
+			}
+			w.WriteString(text[i+1 : i+1+end])
+			word = true
+			i += 1 + end
+		case '\\':
+			if i++; i == len(text) || text[i] == '\n' || text[i] == 0 {
+				return nil
+			}
+			w.WriteByte(text[i])
+			word = true
+		case '$', '`', '|', '&', '(', ')', '<', '{', '}', '*', '?', '[', '~', '#', '!', '\n', '\r', 0:
+			return nil
+		default:
+			w.WriteByte(c)
+			word = true
+		}
+	}
+	flush()
+	if len(words) > 0 {
+		list = append(list, words)
+	}
+	for _, c := range list {
+		if strings.Contains(c[0], "=") { // an assignment
+			return nil
+		}
+	}
+	return list
+}

@@ -195,14 +195,17 @@ func (s *Server) keyOf(what string, q *request, argv []string) action.Digest {
 	}
 	add(q.tool)
 	add(q.dir)
-	add(s.workingName(q))
 	b = append(b, byte(q.umask), byte(q.umask>>8))
 	for _, a := range argv {
 		add(a)
 	}
 	add("")
 	for _, name := range relevant {
-		if v, ok := q.getenv(name); ok {
+		v, ok := q.getenv(name)
+		if name == "PWD" {
+			v, ok = s.workingName(q), true
+		}
+		if ok {
 			add(name + "=" + v)
 		}
 	}
@@ -228,7 +231,7 @@ func (s *Server) workingName(q *request) string {
 // relevant are the variables that a compiler or assembler looks at.
 var relevant = []string{
 	"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "COMPILER_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX",
-	"GCC_COLORS", "GCC_URLS", "GCC_COMPARE_DEBUG", "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "SOURCE_DATE_EPOCH", "PATH", "TMPDIR", "LANG", "LANGUAGE",
+	"GCC_COLORS", "GCC_URLS", "GCC_COMPARE_DEBUG", "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "SOURCE_DATE_EPOCH", "PATH", "PWD", "TMPDIR", "LANG", "LANGUAGE",
 	"LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TERM", "TZ", "COLUMNS", "POSIXLY_CORRECT", "AS_FOR_TARGET", "GNUTARGET", "LDEMULATION",
 	"COLLECT_NO_DEMANGLE", "LD_RUN_PATH",
 }

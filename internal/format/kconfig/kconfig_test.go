@@ -135,6 +135,25 @@ func config(s string) kconfig.Config {
 	return kconfig.ParseConfig([]byte("CONFIG_" + strings.Join(strings.Fields(s), "\nCONFIG_")))
 }
 
+// Up to 6.10 a choice whose prompt does not show has nothing on.
+func TestHiddenChoice(t *testing.T) {
+	text := "config E\n\tbool \"e\"\nchoice\n\tprompt \"c\" if E\nconfig A\n\tbool \"a\"\nendchoice\n"
+	for version, want := range map[string]string{"6.1.176": "n", "6.10": "n", "6.11.3": "y", "7.2.6": "y", "": "y"} {
+		src := source(map[string]string{"Kconfig": text})
+		src.Env["KERNELVERSION"] = version
+		tree, err := kconfig.Read(src, "Kconfig")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := kconfig.NewModel(tree, nil).Value("A"); got != want {
+			t.Errorf("Linux %s: got A=%s, want %s", version, got, want)
+		}
+		if got := kconfig.NewModel(tree, kconfig.Config{"E": "y"}).Value("A"); got != "y" {
+			t.Errorf("Linux %s with E: got A=%s, want y", version, got)
+		}
+	}
+}
+
 func TestWhy(t *testing.T) {
 	tree := read(t)
 	for _, tc := range []struct{ asked, name, want, why string }{

@@ -33,7 +33,7 @@ func Read(src Source, root string) (*Tree, error) {
 	if p.block.In != nil {
 		p.fail("%s without its end", p.block.Kind)
 	}
-	p.tree.finish()
+	p.tree.finish(p.env["KERNELVERSION"])
 	return p.tree, nil
 }
 

@@ -1,5 +1,7 @@
 package kconfig
 
+import "fmt"
+
 // statements reads the rest of a line, in p.toks, by its first word.
 var statements map[string]func(p *reader)
 
@@ -243,8 +245,17 @@ func (p *reader) modules() {
 	p.tree.Modules = p.entry.Symbol
 }
 
-// finish links the selects to what they select.
-func (t *Tree) finish() {
+// finish links the selects to what they select. Up to Linux 6.10 a choice whose
+// prompt does not show has no member on; to depend on the prompt's condition is the
+// same.
+func (t *Tree) finish(kernel string) {
+	for _, b := range t.Choices {
+		for _, p := range b.Prompts {
+			if p.If != nil && hiddenChoiceIsOff(kernel) {
+				b.Depends = append(b.Depends, Condition{p.Pos, p.If})
+			}
+		}
+	}
 	for _, s := range t.order {
 		for _, e := range s.Entries {
 			for _, sel := range e.Selects {
@@ -256,4 +267,13 @@ func (t *Tree) finish() {
 			}
 		}
 	}
+}
+
+// hiddenChoiceIsOff reports whether version is one of Linux before 6.11.
+func hiddenChoiceIsOff(version string) bool {
+	var major, minor int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 {
+		return false
+	}
+	return major < 6 || major == 6 && minor < 11
 }

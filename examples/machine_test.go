@@ -92,7 +92,7 @@ func TestMachineFailures(t *testing.T) {
 		"late":    `step 2 of 2, vm_expect("never said"): waiting for it: the time is over, and the console's last line is "machine login: "`,
 		"refused": `step 1 of 1, vm_login("root"): the login was refused ("Login incorrect")`,
 		"off":     `step 3 of 3, vm_expect("hello"): waiting for it: the machine powered off or reset`,
-		"nothing": `waiting for it: the machine said "No bootable device."`,
+		"nothing": `waiting for it: the machine said "Boot failed: could not read the boot disk"`,
 		"status":  `step 1 of 1, vm_http(80, "/"): got status 200 OK, want 301`,
 		"kept":    `waiting for it: the machine said "login: "`,
 	} {

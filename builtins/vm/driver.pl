@@ -23,6 +23,7 @@ for (@ARGV) {
 sub all { @{$_[0]{$_[1]} || []} }
 sub one { my ($v) = all(@_); defined $v ? $v : '' }
 
+my $tmp = one(\%opt, 'tmp') || '/tmp';
 my $tick = POSIX::sysconf(&POSIX::_SC_CLK_TCK);
 sub now { (POSIX::times())[0] / $tick }
 my $end = now() + (one(\%opt, 'timeout') || 1e9);
@@ -120,7 +121,7 @@ sub dead {
     }
     return '' if $con;
     reaped() or stop();
-    my $said = slurp('/tmp/qemu.err', 2000);
+    my $said = slurp("$tmp/qemu.err", 2000);
     $said =~ s/\s+\z//;
     return "QEMU ended with exit code " . ($exit >> 8) . ": $said" if $exit && $exit >> 8;
     return "QEMU was ended by signal " . ($exit & 127) . ": $said" if $exit;
@@ -150,7 +151,7 @@ sub expect {
     until_true($deadline || deadline(), $late, sub {
         pos($console) = $at;
         return undef unless $console =~ /$regex/mg;
-        my @groups = map { defined $-[$_] ? substr($console, $-[$_], $+[$_] - $-[$_]) : '' } 0 .. $#-;
+        my @groups = map { defined $-[$_] ? substr($console, $-[$_], $+[$_] - $-[$_]) : '' } 0 .. $#+;
         $at = $+[0];
         \@groups;
     });
@@ -195,8 +196,8 @@ sub child {
     die "fork: $!\n" unless defined $pid;
     if (!$pid) {
         open(STDIN, '<', '/dev/null');
-        open(STDOUT, '>', '/tmp/child.out');
-        open(STDERR, '>', '/tmp/child.err');
+        open(STDOUT, '>', "$tmp/child.out");
+        open(STDERR, '>', "$tmp/child.err");
         exec(@command) or POSIX::_exit(127);
     }
     while (waitpid($pid, POSIX::WNOHANG()) == 0) {
@@ -205,12 +206,12 @@ sub child {
         if ($over || $why) {
             kill 'KILL', $pid;
             waitpid($pid, 0);
-            fail("$late: " . ($why || 'the time is over; it printed "' . slurp('/tmp/child.out', 500) . slurp('/tmp/child.err', 500) . '"'));
+            fail("$late: " . ($why || 'the time is over; it printed "' . slurp("$tmp/child.out", 500) . slurp("$tmp/child.err", 500) . '"'));
         }
         pump(0.05) or select(undef, undef, undef, 0.05);
     }
     my $status = $?;
-    ($status & 127 ? 128 + ($status & 127) : $status >> 8, slurp('/tmp/child.out'), slurp('/tmp/child.err', 4000));
+    ($status & 127 ? 128 + ($status & 127) : $status >> 8, slurp("$tmp/child.out"), slurp("$tmp/child.err", 4000));
 }
 
 sub connected { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $_[0], Timeout => 2) }
@@ -250,7 +251,7 @@ my %kinds = (
         my $n = ++$commands;
         (my $quoted = one($step, 'command')) =~ s/'/'\\''/g;
         # The quotes in the words keep the echo of what is typed from matching.
-        type(qq{echo "labstar-""begin-$n"; eval '$quoted'; echo "labstar-""end-$n \$?"\n});
+        type(qq{echo "labstar-""begin-$n"; (eval '$quoted'); echo "labstar-""end-$n \$?"\n});
         expect("^labstar-begin-$n\$", 'waiting for the shell to start it');
         my $got = expect("\\n?((?s:.*?))labstar-end-$n (\\d+)\$", 'waiting for its end');
         my $output = $got->[1];
@@ -262,14 +263,14 @@ my %kinds = (
         my @ssh = ('ssh', '-F', 'none', '-p', one($step, 'port'), '-l', one($step, 'user'));
         push @ssh, '-o', $_ for qw(StrictHostKeyChecking=no UserKnownHostsFile=/dev/null LogLevel=ERROR ConnectTimeout=10 NumberOfPasswordPrompts=1);
         if (my $key = one($step, 'key')) {
-            spew('/tmp/ssh-key', slurp($key));
-            chmod 0600, '/tmp/ssh-key';
-            push @ssh, '-i', '/tmp/ssh-key', '-o', 'IdentitiesOnly=yes', '-o', 'PreferredAuthentications=publickey';
+            spew("$tmp/ssh-key", slurp($key));
+            chmod 0600, "$tmp/ssh-key";
+            push @ssh, '-i', "$tmp/ssh-key", '-o', 'IdentitiesOnly=yes', '-o', 'PreferredAuthentications=publickey';
         } else {
-            spew('/tmp/askpass', "#!/bin/sh\nprintf '%s\\n' \"\$LABSTAR_SSH_PASSWORD\"\n");
-            chmod 0700, '/tmp/askpass';
+            spew("$tmp/askpass", "#!/bin/sh\nprintf '%s\\n' \"\$LABSTAR_SSH_PASSWORD\"\n");
+            chmod 0700, "$tmp/askpass";
             $ENV{LABSTAR_SSH_PASSWORD} = one($step, 'password');
-            @ENV{qw(SSH_ASKPASS SSH_ASKPASS_REQUIRE DISPLAY)} = ('/tmp/askpass', 'force', ':0');
+            @ENV{qw(SSH_ASKPASS SSH_ASKPASS_REQUIRE DISPLAY)} = ("$tmp/askpass", 'force', ':0');
             push @ssh, '-o', 'PreferredAuthentications=password,keyboard-interactive';
         }
         while (1) {
@@ -341,7 +342,7 @@ my %kinds = (
         if (one($step, 'command') ne '') {
             type(one($step, 'command') . "\n");
         } else {
-            my $monitor = IO::Socket::UNIX->new(Peer => '/tmp/monitor') or fail("reaching QEMU's monitor: $!");
+            my $monitor = IO::Socket::UNIX->new(Peer => "$tmp/monitor") or fail("reaching QEMU's monitor: $!");
             syswrite($monitor, "system_powerdown\n");
             my $until = now() + 0.5;
             pump(0.1) while now() < $until && $con;
@@ -372,18 +373,18 @@ sub try_kvm {
     my ($sign, @machine);
     if (one(\%opt, 'arch') eq 'x86_64') {
         # mov dx, 0x501; mov al, 42; out dx, al; hlt: QEMU exits with 2 * 42 + 1.
-        spew('/tmp/trial', pack('C*', 0xba, 0x01, 0x05, 0xb0, 0x2a, 0xee, 0xf4, 0xeb, 0xfd) . "\0" x 501 . "\x55\xaa");
-        ($sign, @machine) = (85, '-device', 'isa-debug-exit,iobase=0x501,iosize=1', '-drive', 'file=/tmp/trial,format=raw,if=ide');
+        spew("$tmp/trial", pack('C*', 0xba, 0x01, 0x05, 0xb0, 0x2a, 0xee, 0xf4, 0xeb, 0xfd) . "\0" x 501 . "\x55\xaa");
+        ($sign, @machine) = (85, '-device', 'isa-debug-exit,iobase=0x501,iosize=1', '-drive', "file=$tmp/trial,format=raw,if=ide");
     } else {
         # PSCI's SYSTEM_OFF: mov w0, #0x84000008; hvc #0.
-        spew('/tmp/trial', pack('V*', 0x52b08000, 0x72800100, 0xd4000002, 0x14000000));
-        ($sign, @machine) = (0, '-M', 'virt', '-kernel', '/tmp/trial');
+        spew("$tmp/trial", pack('V*', 0x52b08000, 0x72800100, 0xd4000002, 0x14000000));
+        ($sign, @machine) = (0, '-M', 'virt', '-kernel', "$tmp/trial");
     }
     my $pid = fork();
     die "fork: $!\n" unless defined $pid;
     if (!$pid) {
         open(STDOUT, '>', '/dev/null');
-        open(STDERR, '>', '/tmp/trial.err');
+        open(STDERR, '>', "$tmp/trial.err");
         exec(one(\%opt, 'program'), @kvm, @machine) or POSIX::_exit(127);
     }
     my $until = now() + 3;
@@ -396,7 +397,7 @@ sub try_kvm {
         select(undef, undef, undef, 0.01);
     }
     return '' if $? == $sign << 8;
-    my ($why) = slurp('/tmp/trial.err') =~ /([^\n]+)\n?\z/;
+    my ($why) = slurp("$tmp/trial.err") =~ /([^\n]+)\n?\z/;
     $why = '' unless defined $why;
     $why =~ s/^qemu\S*: //;
     'a guest of ten bytes failed on it' . ($why eq '' ? '' : " ($why)");
@@ -430,9 +431,9 @@ sub start {
         close $con;
         open(STDIN, '<&', $theirs) or die "stdin: $!\n";
         open(STDOUT, '>&', $theirs) or die "stdout: $!\n";
-        open(STDERR, '>', '/tmp/qemu.err') or die "stderr: $!\n";
+        open(STDERR, '>', "$tmp/qemu.err") or die "stderr: $!\n";
         close $theirs;
-        exec(one(\%opt, 'program'), arguments($accel), '-serial', 'stdio', '-monitor', 'unix:/tmp/monitor,server=on,wait=off')
+        exec(one(\%opt, 'program'), arguments($accel), '-serial', 'stdio', '-monitor', "unix:$tmp/monitor,server=on,wait=off")
             or do { print STDERR "$!\n"; POSIX::_exit(127) };
     }
     close $theirs;
@@ -443,7 +444,7 @@ sub kvm_failed {
     pump(0.1) while $con && $console eq '' && now() < $_[0];
     return 0 if $console ne '' || $con;
     stop() unless reaped();
-    $exit && slurp('/tmp/qemu.err') =~ /kvm/i;
+    $exit && slurp("$tmp/qemu.err") =~ /kvm/i;
 }
 
 # forward leads what connects to a socket in the shared folder to a port of the
@@ -498,8 +499,8 @@ for (all(\%opt, 'blank')) {
     truncate($file, $size) or die "$file: $!\n";
 }
 # What a machine writes to its disks goes here; QEMU takes /var/tmp for /tmp itself.
-mkdir '/tmp/qemu';
-$ENV{TMPDIR} = '/tmp/qemu';
+mkdir "$tmp/qemu";
+$ENV{TMPDIR} = "$tmp/qemu";
 my ($accel, $why) = accelerator();
 if (one(\%opt, 'interactive')) {
     print STDERR "[labstar] QEMU without KVM, which is slower: $why\n" if $accel eq 'tcg';
@@ -512,7 +513,7 @@ $log->autoflush(1);
 note($accel eq 'kvm' ? 'QEMU with KVM' : "QEMU without KVM: $why");
 start($accel);
 if ($accel eq 'kvm' && kvm_failed(now() + 2)) {
-    note('QEMU without KVM: with it QEMU gave up: ' . slurp('/tmp/qemu.err', 300));
+    note('QEMU without KVM: with it QEMU gave up: ' . slurp("$tmp/qemu.err", 300));
     start('tcg');
 }
 for (@steps) {

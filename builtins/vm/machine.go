@@ -250,12 +250,19 @@ func (m *machine) qemu() []string {
 			args = append(args, "-initrd", place("initrd"))
 		}
 	}
+	// What the machine starts from comes first; a kernel is started by itself.
 	boot := 0
+	index := func() string {
+		boot++
+		if a.Kernel != nil {
+			return ""
+		}
+		return fmt.Sprintf(",bootindex=%d", boot)
+	}
 	if a.USB != nil {
 		controller := map[string]string{"2.0": "usb-ehci", "3.1": "qemu-xhci"}[a.USBSpeed]
 		args = append(args, "-device", controller+",id=usb", "-drive", drive("stick", place("usb")),
-			"-device", "usb-storage,bus=usb.0,drive=stick,removable=on,bootindex=0")
-		boot++
+			"-device", "usb-storage,bus=usb.0,drive=stick,removable=on"+index())
 	}
 	for i, d := range m.disks {
 		id, file := fmt.Sprintf("d%d", i), place(d.input)
@@ -264,7 +271,7 @@ func (m *machine) qemu() []string {
 			m.blanks = append(m.blanks, fmt.Sprintf("%d>%s", d.size, file))
 		}
 		args = append(args, "-drive", drive(id, file))
-		args = append(args, m.diskDevice(i, id, boot+i)...)
+		args = append(args, m.diskDevice(i, id, index())...)
 	}
 	if m.network {
 		net := "user,id=net"
@@ -282,8 +289,8 @@ func drive(id, file string) string {
 	return fmt.Sprintf("if=none,id=%s,file=%s,format=@format(%s),snapshot=on", id, file, file)
 }
 
-func (m *machine) diskDevice(i int, id string, boot int) []string {
-	at := fmt.Sprintf("drive=%s,bootindex=%d", id, boot)
+func (m *machine) diskDevice(i int, id, index string) []string {
+	at := "drive=" + id + index
 	switch {
 	case m.args.DiskBus == "nvme":
 		return []string{"-device", "nvme,serial=labstar" + id + "," + at}

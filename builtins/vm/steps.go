@@ -217,7 +217,8 @@ func (b *builder) regexes(arg string, v starlark.Value) {
 var Run = schema.New("vm_run", `vm_run runs a command in the shell on the machine's console, and checks its exit
 code and what it prints.
 
-The shell has to be there: after vm_login, or after vm_expect of its prompt. What the
+The shell has to be there: after vm_login, or after vm_expect of its prompt. It runs
+the command in a subshell, so that nothing of it is left for the next one. What the
 kernel says meanwhile gets into what the command prints: the word quiet on its command
 command line keeps most of it away, and vm_ssh all.
 

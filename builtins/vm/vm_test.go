@@ -77,14 +77,16 @@ func TestMachine(t *testing.T) {
 		`vm_test(toolchain = tools, kernel = bz, initrd = cpio, append = "quiet", memory = 64, steps = [])`: {
 			"arch=x86_64", "program=/usr/bin/qemu-system-x86_64", "qemu=q35,graphics=off", "qemu=64", "qemu=/in/kernel", "qemu=/in/initrd",
 			"qemu=console=ttyS0 panic=-1 quiet", "qemu=base=2020-01-01T00:00:00,clock=vm", "cpu_tcg=max", "cpu_kvm=host", "!netdev", "!usb", "!drive"},
+		`vm_test(toolchain = tools, kernel = bz, disks = ["1M", "1M"], disk_bus = "sata", steps = [])`: {
+			"qemu=ide-hd,bus=ide.0,drive=d0", "qemu=ide-hd,bus=ide.1,drive=d1"},
 		`vm_test(toolchain = tools, kernel = linux2, steps = [])`: {
 			"arch=arm64", "program=/usr/bin/qemu-system-aarch64", "qemu=virt", "cpu_tcg=cortex-a72", "qemu=console=ttyAMA0 panic=-1", "!pflash"},
 		`vm_test(toolchain = tools, usb = stick, usb_version = "2.0", firmware = "uefi", disks = ["1G"], disk_bus = "nvme", steps = [])`: {
 			"qemu=usb-ehci,id=usb", "qemu=if=none,id=stick,file=/in/usb,format=@format(/in/usb),snapshot=on",
-			"qemu=usb-storage,bus=usb.0,drive=stick,removable=on,bootindex=0", "qemu=nvme,serial=labstard0,drive=d0,bootindex=1",
+			"qemu=usb-storage,bus=usb.0,drive=stick,removable=on,bootindex=1", "qemu=nvme,serial=labstard0,drive=d0,bootindex=2",
 			"blank=1073741824>/tmp/disk2", "copy=/usr/share/OVMF/OVMF_VARS_4M.fd>/tmp/vars.fd"},
 		`vm_test(toolchain = tools, disk = disk, disks = [stick], arch = "arm64", cpu = "max", steps = [])`: {
-			"qemu=if=pflash,format=raw,readonly=on,file=/usr/share/AAVMF/AAVMF_CODE.fd", "qemu=virtio-blk-pci,drive=d0,bootindex=0",
+			"qemu=if=pflash,format=raw,readonly=on,file=/usr/share/AAVMF/AAVMF_CODE.fd", "qemu=virtio-blk-pci,drive=d0,bootindex=1",
 			"qemu=if=none,id=d1,file=/in/disk2,format=@format(/in/disk2),snapshot=on", "cpu_tcg=max", "cpu_kvm=max"},
 		`vm_test(toolchain = tools, kernel = bz, steps = [vm_tcp(22), vm_ssh("id", key = key), vm_http(80), vm_ssh("id", key = key)])`: {
 			"qemu=user,id=net,hostfwd=tcp:127.0.0.1:10001-:22,hostfwd=tcp:127.0.0.1:10002-:80", "key=/in/ssh-key1", "port=10001", "port=10002"},

@@ -31,6 +31,7 @@ type survey struct {
 	elf, script string   // the first of each that is run
 	booted      bool     // rootfs made what is run at boot
 	udhcpc      string   // who runs it
+	packet      bool     // the module af_packet is there
 	keymap      bool     // is loaded
 	consoles    []string // terminals of /etc/inittab
 	proc        []string // scripts that read /proc/config.gz
@@ -90,6 +91,9 @@ func (s *survey) skipped(name string) bool {
 // visit looks at one node. Of most files nothing is read: only what can be run, is
 // in a folder for programs, or was laid by the script.
 func (s *survey) visit(ctx context.Context, name string, n action.Node) error {
+	if strings.Contains(name, "lib/modules/") && moduleName(name) == "af_packet" {
+		s.packet = true
+	}
 	folder := inProgramFolder(name)
 	if n.Kind != action.Regular || n.Digest.Size < 3 || n.Attr.Mode&0o111 == 0 && !folder && !s.explicit[name] || s.skipped(name) {
 		return nil

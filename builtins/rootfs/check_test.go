@@ -102,7 +102,7 @@ func evalChecks(t *testing.T, script string) (*buildtest.Lab, starlark.Value, er
 		return lab.Tree(map[string]buildtest.Node{"etc/ssh/sshd_config": {Text: config}, "etc/ssh/sshd_config.d/a.conf": {Text: "AllowUsers lab r*\n"}})
 	}
 	globals, err := lab.TryEval(Builtins(), script, starlark.StringDict{
-		"bb": bigBusybox(lab, nil), "glibc": glibc(lab), "badkey": lab.File("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"), "key": starlark.String(publicKeyLine),
+		"bb": bigBusybox(lab, nil), "glibc": glibc(lab), "packet": lab.Tree(map[string]buildtest.Node{"lib/modules/6.12.0/kernel/net/packet/af_packet.ko.xz": {Text: "x"}}), "badkey": lab.File("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"), "key": starlark.String(publicKeyLine),
 		"dyn":        bin(elftest.File{Interp: glibcLoader, Needed: []string{"libc.so.6"}, Wants: map[string][]string{"libc.so.6": {"GLIBC_2.9"}}}),
 		"newer":      bin(elftest.File{Interp: glibcLoader, Needed: []string{"libc.so.6"}, Wants: map[string][]string{"libc.so.6": {"GLIBC_2.38"}}}),
 		"needs_a":    bin(elftest.File{Interp: glibcLoader, Needed: []string{"liba.so.1", "libc.so.6"}}),
@@ -167,11 +167,12 @@ func TestChecks(t *testing.T) {
 		`r = rootfs([bb, damaged])`:                                  `checking program "/usr/bin/tool": damaged ELF file: it ends too early`,
 		`r = rootfs([bb, norunbit])`:                                 `checking program "/usr/bin/tool": it has no run bit (mode 0o644); say modes = {"/usr/bin/tool": 0o755}`,
 
-		`r = rootfs([bb, arm], kernel = k)`:                       `checking program "/usr/bin/tool": it is for arm64, and the kernel is for x86_64; build it with a toolchain for x86_64`,
-		`r = rootfs([arm], kernel = k_arm)`:                       ``,
-		`r = rootfs([bb, i386], kernel = k)`:                      `checking kernel: CONFIG_IA32_EMULATION is off, and "/usr/bin/tool", a 32-bit program, needs it; add options = {"IA32_EMULATION": True} to kernel_config`,
-		`r = rootfs([bb], kernel = k, network = dhcp())`:          ``,
-		`r = rootfs([bb], kernel = k_packet_m, network = dhcp())`: ``,
+		`r = rootfs([bb, arm], kernel = k)`:                               `checking program "/usr/bin/tool": it is for arm64, and the kernel is for x86_64; build it with a toolchain for x86_64`,
+		`r = rootfs([arm], kernel = k_arm)`:                               ``,
+		`r = rootfs([bb, i386], kernel = k)`:                              `checking kernel: CONFIG_IA32_EMULATION is off, and "/usr/bin/tool", a 32-bit program, needs it; add options = {"IA32_EMULATION": True} to kernel_config`,
+		`r = rootfs([bb], kernel = k, network = dhcp())`:                  ``,
+		`r = rootfs([bb, packet], kernel = k_packet_m, network = dhcp())`: ``,
+		`r = rootfs([bb], kernel = k_packet_m, network = dhcp())`:         `checking kernel: CONFIG_PACKET is a module, and udhcpc needs it built in; add options = {"PACKET": True} to kernel_config, or the kernel\'s .modules to contents`,
 		`r = rootfs([bb], kernel = k_net, network = dhcp())`: `checking kernel: CONFIG_INET is off, and /etc/init.d/network needs it; add options = {"INET": True} to kernel_config` + "\n" +
 			`checking kernel: CONFIG_PACKET is off, and udhcpc needs it; add options = {"PACKET": True} to kernel_config`,
 		`r = rootfs([bb], kernel = k_net, rc = "#!/bin/sh\nudhcpc -i eth0\n", files = {"/usr/share/udhcpc/default.script": "#!/bin/sh\n"})`: `checking kernel: CONFIG_PACKET is off, and udhcpc needs it; add options = {"PACKET": True} to kernel_config`,

@@ -94,7 +94,11 @@ func (s *survey) kernelNeeds(k kernelConfig) []error {
 		add("INET", "/etc/init.d/network", true)
 	}
 	if by := s.udhcpc; by != "" {
-		add("PACKET", by, false)
+		err := k.need("PACKET", by, !s.packet)
+		if err != nil && k.config.Get("PACKET") == "m" {
+			err = fmt.Errorf("%w, or the kernel's .modules to contents", err)
+		}
+		errs = append(errs, err)
 	}
 	if s.keymap {
 		add("VT", "the key map", true)

@@ -17,9 +17,12 @@ if [ -s /etc/modules ]; then
 	done </etc/modules
 fi
 if [ -s /etc/fstab ]; then
-	if grep -q '^[^#][^ 	]*[ 	][ 	]*/[ 	]' /etc/fstab; then
-		mount -o remount /
-	fi
+	while read -r device dir type options rest; do
+		case $device:$dir:,$options, in
+		'#'* | *:/:*,ro,*) ;;
+		*:/:*) mount -o "remount,rw,$options" / ;;
+		esac
+	done </etc/fstab
 	mount -a
 fi
 # A root that can't be written (squashfs) gets a /tmp in memory.

@@ -36,8 +36,9 @@ kernel stays as small as it can be. On any other base an option that is not aske
 for has the default of its Kconfig file.
 
 Requests of the script must agree with each other. Options overrule what a
-profile asks for, and only they can: {"USB": False} leaves USB out of the profile
-pc. Numbers are given as numbers, hexadecimal ones as strings ("0x1000000").
+profile asks for, and only they can: {"TIGON3": False} leaves that network card out
+of the profile pc. Numbers are given as numbers, hexadecimal ones as strings
+("0x1000000").
 
 The profiles are:
 

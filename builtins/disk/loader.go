@@ -131,6 +131,8 @@ func (im *image) checkEntry(i int, e *Entry) error {
 	case root == "" && im.root < 0 && e.initrd == nil:
 		return im.c.ArgErrorf("partitions", "got none that is mounted at \"/\", no root= on the command line and no initrd: the kernel would find no root").
 			WithHint("say mount = \"/\" in the root's partition")
+	case im.efi() == "uki" && i > 0:
+		return im.c.ArgErrorf(arg, "got a second entry with \"uki\", which starts one kernel and has no menu").WithHint("use \"systemd-boot\"")
 	case im.efi() == "efi-stub" && (i > 0 || e.initrd != nil || e.cmdline != ""):
 		return im.c.ArgErrorf("loader", "got \"efi-stub\" with an initrd, a command line or a menu: firmware starts the kernel with none of that").
 			WithHint("use \"uki\", which puts them into one program, or \"systemd-boot\"; CONFIG_CMDLINE of the kernel is the other way")

@@ -23,5 +23,5 @@ import (
 
 // Builtins returns the builtins of this group.
 func Builtins() []*schema.Builtin {
-	return []*schema.Builtin{Ext4, Fat, Swap, NewPartition, BootEntry, Image}
+	return []*schema.Builtin{Ext4, Fat, Squashfs, Erofs, Swap, NewPartition, BootEntry, Image}
 }

@@ -268,7 +268,7 @@ func (p *Partition) defaultName(typ string) string {
 
 // makeFS calls the builtin that makes the partition's file system.
 func (p *Partition) makeFS(c *schema.Call, content *schema.Artifact, size, uuid starlark.Value, toolchain *schema.Artifact, hidden int64) (*schema.Artifact, error) {
-	builtin := map[string]*schema.Builtin{"ext4": Ext4, "vfat": Fat, "swap": Swap}[p.fs]
+	builtin := map[string]*schema.Builtin{"ext4": Ext4, "vfat": Fat, "swap": Swap, "squashfs": Squashfs, "erofs": Erofs}[p.fs]
 	kw := slices.Clone(p.fsArgs)
 	set := func(name string, v starlark.Value) { kw = append(kw, starlark.Tuple{starlark.String(name), v}) }
 	if p.fs != "squashfs" {

@@ -1,0 +1,73 @@
+package disk
+
+import (
+	"archive/tar"
+	"context"
+	"io"
+	"time"
+
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/format/ptable"
+)
+
+// A tar is how owners, devices and extended attributes reach a tool that reads
+// one: the tree as it is mounted does not show them.
+
+type tarParams struct {
+	What string      `json:"what"` // of what the UUID is
+	UUID action.Late `json:"uuid,omitempty"`
+}
+
+var tarOp = &action.Op{Name: "disk/tar", Version: 1, Run: runTar}
+
+func runTar(ctx context.Context, env action.Env) error {
+	var p tarParams
+	if err := env.Params(&p); err != nil {
+		return err
+	}
+	tree := env.Input("tree").Digest
+	uuid := string(p.UUID)
+	if uuid == "" {
+		uuid = ptable.FormatUUID(newIdentity("tar", p, tree).uuid())
+	}
+	if err := writeImage(env, "tar", func(w io.Writer) error { return writeTar(ctx, env, tree, w) }); err != nil {
+		return err
+	}
+	return env.WriteFile("uuid", []byte(uuid))
+}
+
+var tarTypes = map[action.Kind]byte{
+	action.Regular: tar.TypeReg, action.Dir: tar.TypeDir, action.Symlink: tar.TypeSymlink,
+	action.Char: tar.TypeChar, action.Block: tar.TypeBlock, action.Fifo: tar.TypeFifo,
+}
+
+func writeTar(ctx context.Context, env action.Env, root action.Digest, out io.Writer) error {
+	w := tar.NewWriter(out)
+	err := action.NewEdit(env, root).Walk(ctx, func(path string, n action.Node) error {
+		h := &tar.Header{
+			Typeflag: tarTypes[n.Kind], Name: "./" + path, Linkname: n.Target, Mode: int64(n.Attr.Mode),
+			Uid: int(n.Attr.UID), Gid: int(n.Attr.GID), ModTime: time.Unix(action.SourceDateEpoch, 0).UTC(), Format: tar.FormatPAX,
+			Devmajor: int64(n.Major), Devminor: int64(n.Minor),
+		}
+		switch n.Kind {
+		case action.Dir:
+			h.Name += "/"
+		case action.Regular:
+			h.Size = n.Digest.Size
+		}
+		for _, x := range n.Attr.Xattrs {
+			if h.PAXRecords == nil {
+				h.PAXRecords = map[string]string{}
+			}
+			h.PAXRecords["SCHILY.xattr."+x.Name] = string(x.Value)
+		}
+		if err := w.WriteHeader(h); err != nil || n.Kind != action.Regular {
+			return err
+		}
+		return copyBlob(ctx, env, w, n.Digest)
+	})
+	if err != nil {
+		return err
+	}
+	return w.Close()
+}

@@ -169,11 +169,3 @@ func readInTree(ctx context.Context, env action.Env, root action.Digest, path st
 	defer func() { _ = b.Close() }()
 	return io.ReadAll(b)
 }
-
-// convert makes the format that the script asks for.
-func (im *image) convert(raw *action.Artifact) (starlark.Value, error) {
-	if im.a.Format == "raw" {
-		return im.value(raw), nil
-	}
-	return nil, im.c.ArgErrorf("format", "got %q", im.a.Format)
-}

@@ -1,7 +1,9 @@
 package disk_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -16,6 +18,9 @@ import (
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/builtins/disk"
 	"github.com/labstar/labstar/internal/buildtest"
+	"github.com/labstar/labstar/internal/format/compress"
+	"github.com/labstar/labstar/internal/format/cpio"
+	"github.com/labstar/labstar/starlark/schema"
 )
 
 // image builds an artifact and writes it to a file.
@@ -249,5 +254,198 @@ func TestFstab(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestFormats(t *testing.T) {
+	lab := buildtest.New(t)
+	for _, format := range []string{"qcow2", "vmdk", "vmdk-stream"} {
+		g := lab.Eval(disk.Builtins(), `
+raw = disk_image([partition(root, fs = "ext4", mount = "/")], size = "64M")
+d = disk_image([partition(root, fs = "ext4", mount = "/")], size = "64M", format = "`+format+`")
+`, rootTree(lab, nil))
+		name := image(t, lab, g["d"])
+		tool(t, "qemu-img", "check", name)
+		wantAll(t, tool(t, "qemu-img", "compare", name, image(t, lab, g["raw"])), "Images are identical")
+	}
+}
+
+// What is wrong with the arguments is told before anything is built.
+func TestErrors(t *testing.T) {
+	const esp, root = `partition(type = "esp", size = "8M"), `, `partition(t, fs = "ext4", mount = "/"), `
+	for script, want := range map[string]string{
+		`disk_image([` + root + root[:len(root)-3] + `, name = "b")])`:       `got the mount point "/", which partitions\[0\] \(root\) has too`,
+		`disk_image([partition(fs = "ext4", size = "8M", mount = "/home")])`: `none at "/", where /etc/fstab would be`,
+		`partition(t, mount = "/")`:                                          `got a tree and no file system.*say fs = "ext4"`,
+		`partition(type = "esp", fs = "ext4", size = "8M")`:                  `firmware reads FAT alone`,
+		`partition(type = "linxu", size = "8M")`:                             `got "linxu", want one of`,
+		`partition(size = "8 apples")`:                                       `got "8 apples", want a size such as`,
+		`partition()`:                                                        `got "fit" and no content, want a size`,
+		`partition(name = "x" * 37, size = "1M")`:                            `got 37 characters, want at most 36`,
+		`partition(ext4(t), fs = "ext4")`:                                    `with fs, label, uuid, free or fs_args`,
+		`partition(t, fs = "ext4", fs_args = {"inode": 5}) and disk_image([partition(t, fs = "ext4", fs_args = {"inode": 5})])`: `unknown argument "inode" \(did you mean "inodes"\?\)`,
+		`disk_image([partition(size = "8M"), partition(size = "8M", start = "4M", name = "b")])`:                                `they overlap`,
+		`disk_image([partition(size = "80M")], size = "64M")`:                                                                   `the partitions need 81.0 MiB, and the disk has 64.0 MiB`,
+		`disk_image([partition(size = "rest")])`:                                                                                `got size "rest", and the disk's own size is not given`,
+		`disk_image([partition(size = "64M"), partition(size = "rest", name = "b")], size = "64M")`:                             `nothing is left for partition "b"`,
+		`disk_image([partition(size = "1M", name = "%d" % i) for i in range(5)], table = "mbr")`:                                `got 5, and an MBR holds 4`,
+		`disk_image([` + root + `], loader = "systemd-boot", kernel = k)`:                                                       `no EFI system partition to put it into`,
+		`disk_image([` + esp + root + `], loader = "systemd-boot", toolchain = t)`:                                              `got a loader and no kernel`,
+		`disk_image([` + esp + root + `], loader = "sytemd-boot", toolchain = t, kernel = k)`:                                   `got "sytemd-boot", want one of`,
+		`disk_image([` + esp + root + `], loader = "uki", kernel = k)`:                                                          `no toolchain with the loader's programs`,
+		`disk_image([` + esp + root + `], loader = ["uki", "systemd-boot"], toolchain = t, kernel = k)`:                         `UEFI starts one`,
+		`disk_image([` + esp + root + `], loader = "syslinux", toolchain = t, kernel = k, arch = "arm64")`:                      `for arm64, where it does not exist`,
+		`disk_image([` + esp + root + `], loader = "uki", toolchain = t, kernel = k, cmdline = "root=UUID=x")`:                  `never by UUID`,
+		`disk_image([` + esp + `], loader = "uki", toolchain = t, kernel = k)`:                                                  `the kernel would find no root`,
+		`disk_image([` + esp + root + `], loader = "efi-stub", kernel = k, cmdline = "quiet")`:                                  `firmware starts the kernel with none of that`,
+		`ext4(t, label = "more than sixteen")`:                                                                                  `got 17 bytes, want at most 16`,
+		`ext4(t, uuid = "12")`:                                                                                                  `want 32 hexadecimal digits`,
+		`ext4(t, journal = "1M")`:                                                                                               `want at least 4M`,
+		`fat(t, label = "small")`:                                                                                               `in capitals`,
+		`fat(t, bits = 8)`:                                                                                                      `want 12, 16 or 32`,
+		`swap("fit")`:                                                                                                           `nothing is there that it could fit`,
+		`squashfs(t, toolchain = t, block_size = 5000)`:                                                                         `want a power of two`,
+	} {
+		lab := buildtest.New(t)
+		_, err := lab.TryEval(disk.Builtins(), "x = "+script, starlark.StringDict{"t": rootTree(lab, nil)["root"], "k": lab.File("kernel")})
+		if err == nil || !regexp.MustCompile("(?s)"+want).MatchString(told(err)) {
+			t.Errorf("%s: got %v, want an error with %q", script, err, want)
+		}
+	}
+}
+
+// told is an error with its hint.
+func told(err error) string {
+	s := err.Error()
+	var e *schema.Error
+	if errors.As(err, &e) {
+		s += " " + e.Hint
+	}
+	return s
+}
+
+// A kernel's configuration is held to the disk before the kernel is compiled.
+func TestKernelChecks(t *testing.T) {
+	const good = "CONFIG_BINFMT_ELF=y\nCONFIG_EXT4_FS=y\nCONFIG_EFI_PARTITION=y\nCONFIG_MSDOS_PARTITION=y\nCONFIG_VIRTIO_BLK=y\nCONFIG_VIRTIO_PCI=y\n" +
+		"CONFIG_EFI_STUB=y\nCONFIG_EFI_HANDOVER_PROTOCOL=y\nCONFIG_SERIAL_8250_CONSOLE=y\nCONFIG_VFAT_FS=m\nCONFIG_NLS_CODEPAGE_437=m\nCONFIG_NLS_ISO8859_1=m\nCONFIG_BLK_DEV_INITRD=y\n"
+	for name, c := range map[string]struct{ off, on, args, want string }{
+		"good":          {},
+		"file system":   {off: "EXT4_FS", want: `CONFIG_EXT4_FS is off, and the root file system is ext4; add options = {"EXT4_FS": True} to kernel_config`},
+		"module":        {off: "EXT4_FS", on: "CONFIG_EXT4_FS=m\n", want: `CONFIG_EXT4_FS is a module that nothing loads in time`},
+		"in the initrd": {off: "EXT4_FS", on: "CONFIG_EXT4_FS=m\n", args: `, initrd = initrd`},
+		"not in it":     {off: "VIRTIO_BLK", on: "CONFIG_VIRTIO_BLK=m\n", args: `, initrd = initrd`, want: `the drivers of no bus`},
+		"table":         {off: "EFI_PARTITION", want: `CONFIG_EFI_PARTITION is off, and the partition table is a GPT`},
+		"MBR":           {off: "MSDOS_PARTITION", args: `, table = "mbr"`, want: `CONFIG_MSDOS_PARTITION is off, and the partition table is an MBR`},
+		"any bus":       {off: "VIRTIO_BLK", want: `the root is on a disk, and it has the drivers of no bus, of virtio, ahci`},
+		"one bus":       {args: `, bus = ["usb"]`, want: `CONFIG_USB_STORAGE, CONFIG_USB_XHCI_HCD, CONFIG_USB_XHCI_PCI, CONFIG_BLK_DEV_SD are off, and the disk is attached by usb`},
+		"console":       {args: `, console = ["tty0", "ttyS0"]`, want: `CONFIG_VT_CONSOLE is off, and the command line says console=tty0, which would stay silent`},
+		"its console":   {args: `, cmdline = "console=hvc0"`, want: `CONFIG_VIRTIO_CONSOLE is off`},
+		"stub":          {off: "EFI_STUB", want: `CONFIG_EFI_STUB is off, and systemd-boot starts the kernel as an EFI program`},
+		"handover":      {off: "EFI_HANDOVER_PROTOCOL", args: `, loader = "syslinux-efi"`, want: `CONFIG_EFI_HANDOVER_PROTOCOL is off, and syslinux' EFI loader`},
+		"characters":    {off: "NLS_ISO8859_1", want: `CONFIG_NLS_ISO8859_1 is off, and partition "EFI system" is vfat`},
+		"override":      {on: "CONFIG_CMDLINE_OVERRIDE=y\n", want: `CONFIG_CMDLINE_OVERRIDE is on`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lab := buildtest.New(t)
+			config := good + c.on
+			if c.off != "" {
+				config = regexp.MustCompile("CONFIG_"+c.off+"=.\n").ReplaceAllString(good, "") + c.on
+			}
+			loader := `, loader = "systemd-boot"`
+			if strings.Contains(c.args, "loader =") {
+				loader = ""
+			}
+			kernel := lab.File("kernel")
+			more := rootTree(lab, nil)
+			more["kernel"] = schema.NewArtifact(kernel.Artifact, "kernel", starlark.StringDict{"config": lab.File(config), "arch": starlark.String("x86_64")})
+			more["initrd"] = lab.File(initrd(t, "lib/modules/6.12/kernel/fs/ext4/ext4.ko.xz"))
+			more["tools"] = lab.Tree(map[string]buildtest.Node{
+				"usr/lib/systemd/boot/efi/systemd-bootx64.efi": {Text: "MZ"}, "usr/lib/SYSLINUX.EFI/efi64/syslinux.efi": {Text: "MZ"},
+				"usr/lib/syslinux/modules/efi64/ldlinux.e64": {Text: "e64"},
+			})
+			g := lab.Eval(disk.Builtins(), `d = disk_image([partition(type = "esp", size = "4M", mount = "/boot"), partition(root, fs = "ext4", mount = "/")], kernel = kernel, toolchain = tools`+loader+c.args+`)`, more)
+			_, err := lab.TryBuild(g["d"])
+			switch {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// initrd is an archive with one file, after an empty one as processors' microcode
+// comes in, compressed.
+func initrd(t *testing.T, path string) string {
+	t.Helper()
+	var out bytes.Buffer
+	w := cpio.NewWriter(&out)
+	if err := errors.Join(w.Entry(cpio.Header{Name: "early", Mode: cpio.TypeRegular | 0o644}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	out.Write(make([]byte, 512))
+	z, err := compress.NewWriter(&out, compress.Zstd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = cpio.NewWriter(z)
+	if err := errors.Join(w.Entry(cpio.Header{Name: path, Mode: cpio.TypeRegular | 0o644}), w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// A kernel of a distribution tells in its head how it starts.
+func TestKernelHead(t *testing.T) {
+	head := make([]byte, 1024)
+	copy(head, "MZ")
+	copy(head[0x202:], "HdrS")
+	bios := bytes.Clone(head)
+	copy(bios, "\xea\x05")
+	for name, c := range map[string]struct{ kernel, loader, want string }{
+		"good":     {string(head), "systemd-boot", ""},
+		"text":     {"no kernel", "systemd-boot", "no x86 bzImage"},
+		"no EFI":   {string(bios), "systemd-boot", "it is no EFI program"},
+		"handover": {string(head), "syslinux-efi", "no EFI handover protocol"},
+	} {
+		lab := buildtest.New(t)
+		more := rootTree(lab, nil)
+		more["kernel"] = lab.File(c.kernel)
+		more["tools"] = lab.Tree(map[string]buildtest.Node{"usr/lib/systemd/boot/efi/systemd-bootx64.efi": {Text: "MZ"}})
+		g := lab.Eval(disk.Builtins(), `d = disk_image([partition(type = "esp", size = "4M"), partition(root, fs = "ext4", mount = "/")], kernel = kernel, loader = "`+c.loader+`", toolchain = tools)`, more)
+		_, err := lab.TryBuild(g["d"])
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+		}
+	}
+}
+
+// The loader's files, and what its configuration says.
+func TestLoader(t *testing.T) {
+	lab := buildtest.New(t)
+	head := make([]byte, 1024)
+	copy(head, "MZ")
+	copy(head[0x202:], "HdrS")
+	more := rootTree(lab, nil)
+	more["kernel"] = lab.File(string(head))
+	more["tools"] = lab.Tree(map[string]buildtest.Node{"usr/lib/systemd/boot/efi/systemd-bootx64.efi": {Text: "MZ"}})
+	g := lab.Eval(disk.Builtins(), `
+d = disk_image([partition(type = "esp", size = "4M"), partition(root, fs = "ext4", mount = "/", guid = "11111111-2222-3333-4444-555555555555")],
+               entries = [boot_entry(kernel, title = "Lab"), boot_entry(kernel, title = "Quiet", cmdline = "quiet console=tty0")],
+               loader = "systemd-boot", toolchain = tools)
+esp = d.partitions["EFI system"]
+root_is = d.root
+`, more)
+	name := image(t, lab, g["esp"])
+	for path, want := range map[string]string{
+		"loader/loader.conf":         "timeout 5\ndefault linux1.conf\neditor yes\n",
+		"loader/entries/linux1.conf": "title Lab\nsort-key 001\nlinux /vmlinuz\noptions root=PARTUUID=11111111-2222-3333-4444-555555555555 rootfstype=ext4 rootwait rw console=ttyS0\n",
+		"loader/entries/linux2.conf": "title Quiet\nsort-key 002\nlinux /vmlinuz\noptions root=PARTUUID=11111111-2222-3333-4444-555555555555 rootfstype=ext4 rootwait rw quiet console=tty0\n",
+		"EFI/BOOT/BOOTX64.EFI":       "MZ",
+	} {
+		if got := tool(t, "mtype", "-i", name, "::/"+path); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
 	}
 }

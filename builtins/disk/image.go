@@ -125,11 +125,13 @@ func (im *image) checkPartitions() error {
 	mounts, names := map[string]int{}, map[string]int{}
 	resting := -1
 	for i, p := range parts {
-		if j, ok := mounts[p.mount]; ok && p.mount != "" {
+		if j, ok := mounts[p.mount]; ok {
 			errs = append(errs, c.ArgErrorf(at(i), "got the mount point %q, which partitions[%d] (%s) has too", p.mount, j, parts[j].name).
 				WithHint("give one of them another mount point"))
 		}
-		mounts[p.mount] = i
+		if p.mount != "" {
+			mounts[p.mount] = i
+		}
 		if j, ok := names[p.name]; ok && p.name != "" {
 			errs = append(errs, c.ArgErrorf(at(i), "got the name %q, which partitions[%d] has too", p.name, j).WithHint("give one of them another name"))
 		}
@@ -162,7 +164,7 @@ func (im *image) checkPartitions() error {
 	if resting >= 0 && im.size == 0 {
 		errs = append(errs, c.ArgErrorf(at(resting), "got size \"rest\", and the disk's own size is not given").WithHint("give disk_image a size"))
 	}
-	if len(mounts) > 1 && im.root < 0 && im.a.Fstab {
+	if len(mounts) > 0 && im.root < 0 && im.a.Fstab {
 		errs = append(errs, c.ArgErrorf("partitions", "got partitions with mount points and none at \"/\", where /etc/fstab would be").
 			WithHint("mount one at \"/\", or say fstab = False"))
 	}

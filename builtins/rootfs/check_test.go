@@ -172,7 +172,7 @@ func TestChecks(t *testing.T) {
 		`r = rootfs([bb, i386], kernel = k)`:                              `checking kernel: CONFIG_IA32_EMULATION is off, and "/usr/bin/tool", a 32-bit program, needs it; add options = {"IA32_EMULATION": True} to kernel_config`,
 		`r = rootfs([bb], kernel = k, network = dhcp())`:                  ``,
 		`r = rootfs([bb, packet], kernel = k_packet_m, network = dhcp())`: ``,
-		`r = rootfs([bb], kernel = k_packet_m, network = dhcp())`:         `checking kernel: CONFIG_PACKET is a module, and udhcpc needs it built in; add options = {"PACKET": True} to kernel_config, or the kernel\'s .modules to contents`,
+		`r = rootfs([bb], kernel = k_packet_m, network = dhcp())`:         `checking kernel: CONFIG_PACKET is a module, and udhcpc needs it built in; add options = {"PACKET": True} to kernel_config, or the kernel's .modules to contents`,
 		`r = rootfs([bb], kernel = k_net, network = dhcp())`: `checking kernel: CONFIG_INET is off, and /etc/init.d/network needs it; add options = {"INET": True} to kernel_config` + "\n" +
 			`checking kernel: CONFIG_PACKET is off, and udhcpc needs it; add options = {"PACKET": True} to kernel_config`,
 		`r = rootfs([bb], kernel = k_net, rc = "#!/bin/sh\nudhcpc -i eth0\n", files = {"/usr/share/udhcpc/default.script": "#!/bin/sh\n"})`: `checking kernel: CONFIG_PACKET is off, and udhcpc needs it; add options = {"PACKET": True} to kernel_config`,

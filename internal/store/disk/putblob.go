@@ -39,13 +39,15 @@ func (s *Store) CreateBlob(ctx context.Context) (action.BlobWriter, error) {
 }
 
 type blobWriter struct {
-	s   *Store
-	ctx context.Context
-	h   *action.Hasher
-	buf []byte
-	f   *os.File // once it is large
-	out *sparse.Writer
-	err error
+	s    *Store
+	ctx  context.Context
+	h    *action.Hasher
+	buf  []byte
+	f    *os.File // once it is large
+	out  *sparse.Writer
+	side *sideHash
+	size int64
+	err  error
 }
 
 func (w *blobWriter) Write(p []byte) (int, error) {
@@ -65,8 +67,20 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	if w.f == nil {
 		w.buf = append(w.buf, p...)
 	}
-	_, _ = w.h.Write(p)
+	w.hash(p)
 	return len(p), nil
+}
+
+// hash hashes what was written: beside the writing, once that is worth it.
+func (w *blobWriter) hash(p []byte) {
+	if w.size += int64(len(p)); w.side == nil && w.size > sideFrom {
+		w.side = newSideHash(w.h)
+	}
+	if w.side != nil {
+		w.side.write(p)
+		return
+	}
+	_, _ = w.h.Write(p)
 }
 
 func (w *blobWriter) spill() error {
@@ -88,7 +102,13 @@ func (w *blobWriter) Commit() (action.Digest, error) {
 		w.drop()
 		return action.Digest{}, w.err
 	}
-	d := w.h.Digest()
+	var d action.Digest
+	if w.side != nil {
+		d = w.side.sum()
+		w.side = nil
+	} else {
+		d = w.h.Digest()
+	}
 	err := w.commit(d)
 	w.drop()
 	w.err = os.ErrClosed
@@ -124,6 +144,10 @@ func (w *blobWriter) Abort() {
 }
 
 func (w *blobWriter) drop() {
+	if w.side != nil {
+		w.side.sum()
+		w.side = nil
+	}
 	if w.f != nil {
 		os.Remove(w.f.Name())
 		w.f.Close()

@@ -137,7 +137,10 @@ func TestBoot(t *testing.T) {
 	out.wait(t, "assword: ")
 	fmt.Fprint(in, "lab\r")
 	out.wait(t, "# ")
-	fmt.Fprint(in, "sleep 100\r\x03echo $((6 * 7))\r") // Ctrl-C is the machine's
+	fmt.Fprint(in, "sleep 100\r")
+	out.wait(t, "sleep 100")
+	time.Sleep(time.Second)                 // until it sleeps
+	fmt.Fprint(in, "\x03echo $((6 * 7))\r") // Ctrl-C is the machine's
 	out.wait(t, "42")
 	_, after, _ := strings.Cut(out.String(), "port 80 of the machine: ")
 	address := strings.Fields(after)[0]

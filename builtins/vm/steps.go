@@ -330,7 +330,7 @@ says. Without a banner it is enough that the connection is not closed within a s
 	}, schema.Returns("a step of a vm_test"))
 
 type poweroffArgs struct {
-	Command action.Late `star:"command" default:"\"poweroff\"" doc:"what to type for it; \"\" presses the power button (ACPI) instead"`
+	Command action.Late `star:"command" default:"\"poweroff\"" doc:"what to type for it; \"\" presses the power button instead, which does something where the system has acpid, systemd or the like"`
 	Timeout int         `star:"timeout,keyword" default:"0" doc:"seconds it may take; 0 is what is left of the test's time"`
 }
 

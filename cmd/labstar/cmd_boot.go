@@ -245,6 +245,11 @@ func (o *bootOptions) start(ctx context.Context, ls *labstar.Labstar, item labst
 		if err != nil {
 			return err
 		}
+		for _, name := range o.machine.Kept { // what the disk is laid over
+			if err := os.WriteFile(filepath.Join(host, name), nil, 0o600); err != nil {
+				return err
+			}
+		}
 		folders = append(folders, kept...)
 	}
 	restore := saveTerminal()

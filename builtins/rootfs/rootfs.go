@@ -1,10 +1,19 @@
 // Package rootfs makes root file systems and what a kernel starts from: the
-// builtins `rootfs`, `user` and `initramfs`.
+// builtins `rootfs` and `initramfs`, and the values that they take: `user`, `secret`,
+// `service`, `dhcp`, `static_address`, `device`.
 //
 // A root file system is composed from trees and from what the script says about
-// /etc, users, owners and modes, by directories alone: no file is copied. It is
-// checked while it is made, so that what would fail at boot without a word (a
-// script without its run bit, an interpreter that is not there) fails here.
+// /etc, users, services, owners and modes, by directories alone: no file is copied.
+// It is checked while it is made, so that what would fail at boot without a word
+// (a script without its run bit, a library that is not there, an option that the
+// kernel lacks) fails here. The pieces:
+//
+//	compose.go, lay.go   the op: trees, files, links, owners
+//	accounts.go, user.go users and groups, those of the trees too
+//	boot.go, service.go  inittab, rcS and the services; boot/ has the scripts
+//	packages.go          what maintainer scripts would leave
+//	check.go             what is checked; programs.go, sshcheck.go, kernelcheck.go
+//	initramfs.go         the archive; modules.go what it brings along
 package rootfs
 
 import (

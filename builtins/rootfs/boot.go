@@ -61,6 +61,9 @@ func boot(c *schema.Call, a *rootfsArgs, p *composeParams, spec *action.Spec, ac
 	if err := errors.Join(errServices, errNets, errDate); err != nil {
 		return err
 	}
+	if p.Init == "" {
+		p.Init = "/sbin/init"
+	}
 	own := builtinServices(a, nets, date)
 	for _, s := range own {
 		for _, program := range uses[s.name] {

@@ -54,7 +54,11 @@ func (c *composer) check(ctx context.Context) error {
 	}
 	if c.p.Init != "" {
 		if err := c.e.Runnable(ctx, c.p.Init); err != nil {
-			s.fail("checking init: %w", err)
+			remedy := ""
+			if !c.there(ctx, c.p.Init) {
+				remedy = "; add busybox to contents, or say init = what the kernel is to start"
+			}
+			s.fail("checking init: %w%s", err, remedy)
 		}
 	}
 	for _, u := range c.p.Shells {

@@ -143,6 +143,8 @@ const (
 // TestChecks breaks one thing after the other; each message is exact.
 func TestChecks(t *testing.T) {
 	for script, want := range map[string]string{
+		`r = rootfs([dyn, glibc], init = "/sbin/init")`:                               `checking init: "/sbin/init" is not there; add busybox to contents, or say init = what the kernel is to start`,
+		`r = rootfs([bb], init = "/etc/rc", files = {"/etc/rc": "echo no script\n"})`: `checking init: "/etc/rc" has no run bit (mode 0o644); say modes = {"/etc/rc": 0o755} where it is laid`,
 		`r = rootfs([bb, dyn])`:        `checking program "/usr/bin/tool": the loader "/lib64/ld-linux-x86-64.so.2" is not there; add the C library to contents (its .runtime), or link the program statically`,
 		`r = rootfs([bb, dyn, glibc])`: ``,
 		`r = rootfs([bb, newer, glibc])`: `checking program "/usr/bin/tool": it needs GLIBC_2.38 of libc.so.6, and "/lib64/libc.so.6" has GLIBC_2.36 at most; ` +

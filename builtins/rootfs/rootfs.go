@@ -61,7 +61,7 @@ type rootfsArgs struct {
 	Capabilities map[string]string            `star:"capabilities,keyword,optional" doc:"dict of programs to capabilities, as \"cap_net_raw+ep\""`
 	Xattrs       map[string]map[string]string `star:"xattrs,keyword,optional" doc:"dict of paths to dicts of extended attributes"`
 	FHS          bool                         `star:"fhs,keyword" default:"True" doc:"make the folders of the Filesystem Hierarchy Standard that are missing"`
-	Init         string                       `star:"init,keyword" default:"\"\"" doc:"a program that must be there and be executable, as \"/sbin/init\""`
+	Init         string                       `star:"init,keyword" default:"\"\"" doc:"a program that must be there and be executable, as \"/sbin/init\"; that is the default of a system that boots with services"`
 	Overwrite    bool                         `star:"overwrite,keyword" default:"False" doc:"let a later tree of contents replace files of an earlier one; otherwise that is an error"`
 	Kernel       *schema.Artifact             `star:"kernel,keyword,optional" kind:"kernel,kernel_config" doc:"the kernel that is to run this, against whose options and architecture the tree is checked; it is no part of the tree"`
 	Unchecked    []string                     `star:"unchecked,keyword,optional" doc:"paths that are not checked, each with all that is below"`

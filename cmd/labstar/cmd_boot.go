@@ -56,6 +56,7 @@ labstar boot disk --display vnc=:1     # and a viewer on 127.0.0.1:5901`,
 			fs.BoolVar(&o.locked, "locked", false, "fail if lab.lock lacks something, instead of adding it")
 			a.quietFlag(fs)
 			a.cacheFlag(fs)
+			a.secretFlag(fs)
 			return o.run
 		},
 	}

@@ -42,6 +42,7 @@ labstar flash --yes --force loop0 stick /dev/loop0`,
 			fs.BoolVar(&o.locked, "locked", false, "fail if lab.lock lacks something, instead of adding it")
 			a.quietFlag(fs)
 			a.cacheFlag(fs)
+			a.secretFlag(fs)
 			return o.run
 		},
 	}

@@ -41,6 +41,7 @@ labstar test --junit report.xml --quiet`,
 			a.quietFlag(fs)
 			a.jsonFlag(fs)
 			a.cacheFlag(fs)
+			a.secretFlag(fs)
 			return o.run
 		},
 	}

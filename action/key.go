@@ -78,9 +78,12 @@ func (c *Command) encode(w *wire) {
 		m.msg(1, func(p *wire) { p.str(1, "OSFamily"); p.str(2, "linux") })
 	})
 	w.str(6, strings.TrimPrefix(c.WorkDir(), "/"))
-	outputs := make([]string, len(c.Outputs))
+	outputs := make([]string, len(c.Outputs), len(c.Outputs)+1)
 	for i, o := range c.Outputs {
 		outputs[i] = strings.TrimPrefix(BuildDir, "/") + "/" + o
+	}
+	if c.Reason != "" { // so that a worker sends it
+		outputs = append(outputs, strings.TrimPrefix(BuildDir, "/")+"/"+c.Reason)
 	}
 	sort.Strings(outputs)
 	for _, o := range outputs {

@@ -111,8 +111,40 @@ func TestMachineFailures(t *testing.T) {
 	}
 }
 
-// boot starts a machine on a terminal of its own, as a person does: what it types
-// and waits for is in the chat.
+// keyTest is a machine that lets in who has the key, and asks for no password.
+const keyTest = `
+load("lab.star", "linux", "root")
+load("@stdlib//toolchains.star", "machine_tools")
+_public = file("id.pub")
+_initrd = initramfs(rootfs([root], files = {"/root/.ssh/authorized_keys": _public},
+    modes = {"/root": 0o700, "/root/.ssh": 0o700, "/root/.ssh/authorized_keys": 0o600}, overwrite = True))
+
+def _machine(name, step):
+    return vm_test(toolchain = machine_tools(), kernel = linux, initrd = _initrd, append = "quiet", name = name, steps = [step])
+
+right = _machine("right", vm_ssh("id -un", key = file("id"), equal = "root"))
+wrong = _machine("wrong", vm_ssh("id -un", key = file("other")))
+`
+
+func TestMachineKey(t *testing.T) {
+	endToEnd(t)
+	need(t, "ssh-keygen")
+	l := newLab(t, "machine", sharedStore(t))
+	for _, name := range []string{"id", "other"} {
+		tool(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(l.dir, name))
+	}
+	l.writeScript("key.star", keyTest)
+	results, out := l.testResults("key.star")
+	if r := results["right"]; r["status"] != "passed" {
+		t.Errorf("with the key: %v: %v\n%s", r["status"], r["message"], out)
+	}
+	want := `step 1 of 1, vm_ssh("id -un"): ssh failed: root@127.0.0.1: Permission denied`
+	if r := results["wrong"]; r["status"] != "failed" || !strings.Contains(fmt.Sprint(r["message"]), want) {
+		t.Errorf("with another key: got %v: %v\nwant %s", r["status"], r["message"], want)
+	}
+}
+
+// TestBoot starts a machine on a terminal of its own and uses it as a person does.
 func TestBoot(t *testing.T) {
 	endToEnd(t)
 	need(t, "script", "pgrep")

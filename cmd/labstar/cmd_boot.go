@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -180,36 +181,54 @@ func (o *bootOptions) script(lab *labstar.Lab, name string) (string, error) {
 	if len(t.Items) != 1 || t.Items[0].Path != "" || t.Items[0].Artifact.Kind() != action.File {
 		return "", fmt.Errorf("%s is a %s, want a test, a kernel or a disk", name, t.Type)
 	}
-	arch := o.arch
-	kernel := t.Type == "kernel" || o.initrd != "" || o.append != "" || o.disk != ""
-	uses, args := []string{name}, []string{}
-	add := func(arg, target string) {
-		args = append(args, arg+" = "+target)
-		if target != name {
-			uses = append(uses, target)
-		}
+	parts, err := o.parts(lab, name, t.Type)
+	if err != nil {
+		return "", err
 	}
+	var loads, args []string
+	for _, arg := range slices.Sorted(maps.Keys(parts)) {
+		loads = append(loads, starlark.String(parts[arg]).String())
+		args = append(args, arg+" = "+parts[arg])
+	}
+	// The tools are those of the machine's architecture, which the target may say.
+	return fmt.Sprintf(`load(%s, %s)
+load("@stdlib//toolchains.star", "machine_tools")
+_arch = %s or getattr(%s, "arch", "x86_64")
+%s = vm_test(toolchain = machine_tools(arch = _arch), name = %s, network = True, steps = [], %s)
+`, starlark.String("//"+filepath.ToSlash(lab.File)), strings.Join(loads, ", "), starlark.String(o.arch), name,
+		machineName, starlark.String(name), strings.Join(append(args, o.described()...), ", ")), nil
+}
+
+// parts are the targets that the machine is made of, by argument of vm_test.
+func (o *bootOptions) parts(lab *labstar.Lab, name, typ string) (map[string]string, error) {
+	kernel := typ == "kernel" || o.initrd != "" || o.append != "" || o.disk != ""
+	parts := map[string]string{}
 	switch {
 	case kernel && o.usb:
-		return "", usagef("boot", "--usb is for a disk, and %s is a kernel", name)
+		return nil, usagef("boot", "--usb is for a disk, and %s is a kernel", name)
 	case kernel:
-		add("kernel", name)
+		parts["kernel"] = name
 	case o.usb:
-		add("usb", name)
+		parts["usb"] = name
 	default:
-		add("disk", name)
+		parts["disk"] = name
 	}
 	for arg, target := range map[string]string{"initrd": o.initrd, "disk": o.disk} {
 		if target == "" {
 			continue
 		}
 		if _, err := lab.Pick(target); err != nil {
-			return "", err
+			return nil, err
 		}
-		add(arg, target)
+		parts[arg] = target
 	}
-	slices.Sort(args)
-	for arg, v := range map[string]string{"append": o.append, "arch": arch, "firmware": o.firmware} {
+	return parts, nil
+}
+
+// described are the arguments of vm_test that the flags give.
+func (o *bootOptions) described() []string {
+	var args []string
+	for arg, v := range map[string]string{"append": o.append, "arch": o.arch, "firmware": o.firmware} {
 		if v != "" {
 			args = append(args, arg+" = "+starlark.String(v).String())
 		}
@@ -220,16 +239,7 @@ func (o *bootOptions) script(lab *labstar.Lab, name string) (string, error) {
 		}
 	}
 	slices.Sort(args)
-	var loads []string
-	for _, u := range uses {
-		loads = append(loads, starlark.String(u).String())
-	}
-	// The tools are those of the machine's architecture, which the kernel may say.
-	return fmt.Sprintf(`load(%s, %s)
-load("@stdlib//toolchains.star", "machine_tools")
-_arch = %s or getattr(%s, "arch", "x86_64")
-%s = vm_test(toolchain = machine_tools(arch = _arch), name = %s, network = True, steps = [], %s)
-`, starlark.String("//"+filepath.ToSlash(lab.File)), strings.Join(loads, ", "), starlark.String(arch), name, machineName, starlark.String(name), strings.Join(args, ", ")), nil
+	return args
 }
 
 // start builds what the machine needs and runs it.

@@ -38,6 +38,16 @@
 // together; a text that pastes behind CONFIG_ makes the header count as a whole, as
 // do debug information with macros and an output in which macros are listed.
 //
+// # More than objects
+//
+// A build asks the compiler what it can do, dozens of times in a kernel: such probes
+// (probe.go) read no file of the build, so their answers, refusals too, are kept under
+// the command line and standard input. And of what a cached object costs, most is the
+// line around it: a shell, fixdep, objtool, rm. So the shim stands in front of the
+// shell too, and asks about lines that have the very form which Kbuild gives them
+// (recipe.go); they are kept under the key of the compilation, which covers all that
+// fixdep and objtool read, the line, and the contents of those two programs.
+//
 // # Trust
 //
 // The sandbox is not trusted. It can make the server hash what its own mounts

@@ -111,6 +111,8 @@ type compiler struct {
 	stderr string
 	status uint32
 	input  string // on its standard input
+	tool   string // "gcc" if empty
+	nested func() // what else it runs
 	stdout string
 }
 
@@ -126,7 +128,11 @@ func (l *lab) ask(s *Server, cc compiler, dir string, argv ...string) outcome {
 		l.t.Fatal(err)
 	}
 	defer c.Close()
-	q := &request{tool: "gcc", dir: dir, argv: argv, env: []string{"PATH=/usr/bin", "SOURCE_DATE_EPOCH=1"}, umask: 0o22}
+	tool := cc.tool
+	if tool == "" {
+		tool = "gcc"
+	}
+	q := &request{tool: tool, dir: dir, argv: argv, env: []string{"PATH=/usr/bin", "SOURCE_DATE_EPOCH=1"}, umask: 0o22}
 	if _, err := c.Write(encodeRequest(q)); err != nil {
 		l.t.Fatal(err)
 	}
@@ -173,6 +179,9 @@ func (l *lab) ask(s *Server, cc compiler, dir string, argv ...string) outcome {
 			word()
 			n, capture := word(), word()
 			o.ran = append(o.ran, strings.ReplaceAll(strings.TrimSuffix(text(n), "\x00"), "\x00", " "))
+			if cc.nested != nil {
+				cc.nested()
+			}
 			stdout := ""
 			if capture != 0 {
 				stdout = cc.stdout
@@ -523,5 +532,45 @@ func TestProbe(t *testing.T) {
 	cc.input = "#include <a.h>\n"
 	if o := l.round(cc, argv("x")...); o.end != 'P' {
 		t.Errorf("a text that reads files: got %c, want it to pass", o.end)
+	}
+}
+
+// A line of Kbuild whose compilation is known, and whose programs are the same, is
+// spared as a whole.
+func TestRecipe(t *testing.T) {
+	text := "set -e; echo '  CC      main.o'; " + strings.Join(line, " ") + " ; ./tools/objtool --orc main.o; scripts/basic/fixdep main.d main.o 'gcc' > .main.o.cmd; rm -f main.d"
+	l, cc := project(t)
+	l.write("scripts/basic/fixdep", "fixdep 1")
+	l.write("tools/objtool", "objtool 1")
+	run := func(text string) outcome {
+		t.Helper()
+		s := l.server()
+		sh := compiler{tool: "dash", object: "rewritten", stdout: "  CC      main.o\n", stderr: "a warning\n"}
+		sh.nested = func() { l.ask(s, cc, action.BuildDir, line...) }
+		o := l.ask(s, sh, action.BuildDir, "/bin/sh", "-c", text)
+		if _, err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		return o
+	}
+	if o := run(text); o.end != 'K' || len(o.ran) != 1 {
+		t.Fatalf("got %c, ran %q, want it run", o.end, o.ran)
+	}
+	o := run(text)
+	if o.end != 'F' || o.written["main.o"] != "rewritten" || o.written[".main.o.cmd"] != "rewritten" || len(o.written) != 2 || o.stdout != "  CC      main.o\n" || o.stderr != "a warning\n" {
+		t.Errorf("got %+v, want a hit", o)
+	}
+	for name, change := range map[string]func() string{
+		"another line": func() string { return strings.Replace(text, "'gcc'", "'cc'", 1) },
+		"fixdep":       func() string { l.write("scripts/basic/fixdep", "fixdep 2"); return text },
+		"objtool":      func() string { l.write("tools/objtool", "objtool 2"); return text },
+		"header":       func() string { l.src["b.h"] = "int b;\n"; return text },
+	} {
+		if o := run(change()); o.end != 'K' {
+			t.Errorf("%s changed: got %c, want it run", name, o.end)
+		}
+	}
+	if o := run("echo x/fixdep "); o.end != 'P' {
+		t.Errorf("another command: got %c, want it to pass", o.end)
 	}
 }

@@ -13,6 +13,9 @@
 //	debian.mirror         base addresses of Debian mirrors, separated by spaces
 //	debian.archive        the same for archives that keep superseded packages
 //	debian.ignore-expiry  yes: take suites whose Valid-Until has passed (snapshots)
+//	compile.cache         off: commands compile everything, see package compile
+//	compile.verify        the share of hits of the compile cache (0 to 1) that are
+//	                      compiled all the same and compared
 //	debian.keyring        a file of further OpenPGP keys that may sign suites
 //	secret.NAME           the file that holds the secret NAME; the environment's
 //	                      LABSTAR_SECRET_NAME is the value itself, see Secret

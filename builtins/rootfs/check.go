@@ -87,9 +87,13 @@ func (s *survey) failAt(part, format string, args ...any) {
 	s.errs = append(s.errs, &action.PartError{Part: part, Err: fmt.Errorf(format, args...)})
 }
 
+// withoutInterpreter are scripts of Debian's essential packages that run with a
+// perl that is not essential.
+var withoutInterpreter = []string{"usr/sbin/dpkg-fsys-usrunmess"}
+
 // skipped reports whether the script wants a path left alone.
 func (s *survey) skipped(name string) bool {
-	return slices.ContainsFunc(s.p.Unchecked, func(u string) bool { return name == u || strings.HasPrefix(name, u+"/") })
+	return slices.Contains(withoutInterpreter, name) || slices.ContainsFunc(s.p.Unchecked, func(u string) bool { return name == u || strings.HasPrefix(name, u+"/") })
 }
 
 // visit looks at one node. Of most files nothing is read: only what can be run, is
@@ -124,6 +128,9 @@ func (s *survey) visit(ctx context.Context, name string, n action.Node) error {
 		s.script = "/" + name
 	}
 	if err := script(ctx, s.e, name, n, head); err != nil {
+		if !s.explicit[name] {
+			err = fmt.Errorf("%w; or say unchecked = [%q] if nobody runs it", err, "/"+name)
+		}
 		s.errs = append(s.errs, err)
 	}
 	if !s.explicit[name] && !strings.HasPrefix(name, "etc/") {

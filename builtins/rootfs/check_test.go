@@ -45,7 +45,7 @@ func glibc(lab *buildtest.Lab) *schema.Artifact {
 	loader := elftest.File{Library: true, Needed: nil}.String() + "\x00/lib64/\x00/usr/lib64/\x00"
 	return lab.Tree(map[string]buildtest.Node{
 		"lib64/ld-linux-x86-64.so.2": {Text: loader, Mode: 0o755},
-		"lib64/libc.so.6":            library("libc.so.6", elftest.File{Has: []string{"GLIBC_2.2.5", "GLIBC_2.9", "GLIBC_2.36"}}),
+		"lib64/libc.so.6":            library("libc.so.6", elftest.File{Has: []string{"GLIBC_2.2.5", "GLIBC_2.9", "GLIBC_2.36", "GLIBC_ABI_DT_RELR", "GLIBC_PRIVATE"}}),
 	})
 }
 

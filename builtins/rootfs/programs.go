@@ -284,7 +284,8 @@ func (p *programs) versions(at string, o *dynlink.Object, lib, libPath string, f
 		family, _, _ := strings.Cut(v, "_")
 		newest := ""
 		for _, h := range found.Has {
-			if strings.HasPrefix(h, family+"_") && h != family+"_PRIVATE" && (newest == "" || compareVersions(h, newest) > 0) {
+			number, ok := strings.CutPrefix(h, family+"_") // and not GLIBC_PRIVATE or GLIBC_ABI_DT_RELR
+			if ok && number != "" && number[0] <= '9' && (newest == "" || compareVersions(h, newest) > 0) {
 				newest = h
 			}
 		}

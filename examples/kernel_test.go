@@ -2,15 +2,22 @@ package examples
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"maps"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // long skips what takes more than some minutes of compiling, unless
@@ -147,24 +154,67 @@ func TestKernelModules(t *testing.T) {
 	}
 }
 
-// Two builds of a kernel with modules, in other folders, with other numbers of
-// jobs, at other times, and without the compile cache, are the same to the bit.
+// signedKernel is a kernel whose modules are signed with key.pem.
+const signedKernel = `
+load("@stdlib//toolchains.star", "build_tools")
+_config = kernel_config(
+    debian_source("linux"),
+    toolchain = build_tools(),
+    base = "tinyconfig",
+    profiles = ["vm"],
+    options = {"MODULES": True, "DUMMY": "m", "MODULE_SIG": True, "MODULE_SIG_ALL": True, "MODULE_SIG_KEY": "/in/signing-key"},
+)
+linux = kernel(_config, signing_key = file("key.pem"))
+modules = linux.modules
+system_map = linux.system_map
+`
+
+// signingKey makes an RSA key and its certificate.
+func signingKey(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "labstar's tests"}, NotAfter: time.Now().AddDate(10, 0, 0),
+		SubjectKeyId: []byte("labstar")}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})) +
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// Two builds of a kernel with signed modules, in other folders and time zones, with
+// other numbers of jobs, at other times, and without the compile cache, are the same
+// to the bit.
 func TestKernelIsReproducible(t *testing.T) {
 	endToEnd(t)
 	if os.Getenv("LABSTAR_E2E") != "full" {
 		t.Skip("compiles two kernels: set LABSTAR_E2E=full")
 	}
+	key := signingKey(t)
 	var first map[string]string
 	for i, jobs := range []string{"1", "4"} {
 		l := newLab(t, "kernel", filepath.Join(t.TempDir(), "store"))
 		l.env = append(l.env, "LABSTAR_COMPILE_CACHE=off", "TZ="+[]string{"UTC", "Asia/Tokyo"}[i])
-		l.writeScript("modules.star", kernelWithModules)
-		got := l.run("--jobs", jobs, "modules.star").digests()
+		l.writeScript("signed.star", signedKernel)
+		l.writeScript("key.pem", key)
+		got := l.run("--jobs", jobs, "signed.star").digests()
 		if first == nil {
 			first = got
 		}
 		if len(got) != 3 || !maps.Equal(first, got) {
 			t.Errorf("with %s jobs: got %v, want %v", jobs, got, first)
+		}
+		module, err := filepath.Glob(filepath.Join(l.dir, "out/modules/lib/modules/*/kernel/drivers/net/dummy.ko"))
+		if err != nil || len(module) != 1 || !bytes.HasSuffix(read(t, module[0]), []byte("~Module signature appended~\n")) {
+			t.Errorf("got %v, %v, want one module with a signature", module, err)
 		}
 	}
 	t.Logf("two builds agree: %v", first)

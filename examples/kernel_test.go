@@ -306,6 +306,23 @@ func TestProgramsRunOnTheirLibrary(t *testing.T) {
 	}
 }
 
+// What is in the toolchain and not in the C library is not linked: glibc has no
+// crypt(), the toolchain's libcrypt has one, and dropbear says what to do.
+func TestNothingOfTheToolchainIsLinked(t *testing.T) {
+	endToEnd(t)
+	l := newLab(t, "kernel", sharedStore(t))
+	l.writeScript("ssh.star", `
+load("lab.star", "glibc_libc")
+load("@stdlib//dropbear.star", "dropbear")
+ssh = dropbear(libc = glibc_libc, static = False)
+`)
+	l.long([]string{"glibc"}, "ssh.star")
+	s, err := l.tryRun("ssh.star", "ssh")
+	if err == nil || !strings.Contains(s.stdout+s.standardError, "say passwords = False and log in with keys") {
+		t.Errorf("dropbear with passwords on glibc: got %v, want an error that says what to do\n%s%s", err, s.stdout, s.standardError)
+	}
+}
+
 // The example's machines: busybox on each C library, on each architecture.
 func TestKernelBoots(t *testing.T) {
 	endToEnd(t)

@@ -138,7 +138,7 @@ func (b *libcBuild) value(c *schema.Call) (starlark.Value, error) {
 	}
 	spec := action.Spec{
 		Op: sysrootOp, Title: b.name + " sysroot",
-		Params:  sysrootParams{Wrapper: b.wrapper(), Loader: b.loader},
+		Params:  sysrootParams{Wrapper: b.wrapper(), Specs: specsText, Loader: b.loader},
 		Inputs:  []action.Input{{Name: "built", Artifact: built.Output("root")}},
 		Outputs: []action.Output{{Name: "sysroot", Kind: action.Tree}, {Name: "runtime", Kind: action.Tree}},
 	}
@@ -200,21 +200,31 @@ func (b *libcBuild) stripped(c *schema.Call, built *action.Action) (*action.Acti
 // What a compiler is told besides where the sysroot is. gcc's own headers go
 // before glibc's, as they do without a sysroot, and after musl's, as in musl-gcc.
 const (
-	glibcFlags = `-isystem "$($cc -print-file-name=include)" -isystem "$root/usr/include"`
-	muslFlags  = `-isystem "$root/usr/include" -isystem "$($cc -print-file-name=include)" -static-libgcc`
+	glibcFlags = `-isystem "$gcc/include" -isystem "$root/usr/include"`
+	muslFlags  = `-isystem "$root/usr/include" -isystem "$gcc/include" -static-libgcc`
 )
 
 // wrapperName is the compiler's script, in the root of the sysroot.
 const wrapperName = "cc"
 
-// wrapper is the text of the compiler's script. -B and -L are for cross
-// compilers, which look for another library first.
+// specsName is a file beside it that takes gcc's list of folders with libraries
+// away. All of them are the toolchain's, and what is in one of them and not in the
+// sysroot, such as libcrypt, would be linked and be missing where the program runs.
+// gcc takes no empty text; this one says nothing.
+const (
+	specsName = "cc.specs"
+	specsText = "*link_libgcc:\n%{nostdlib:}\n\n"
+)
+
+// wrapper is the text of the compiler's script.
 func (b *libcBuild) wrapper() string {
 	return fmt.Sprintf(`#!/bin/sh
 # Compiles and links with the C library in whose folder this script is.
 root=${0%%/*}
 cc=%sgcc
-exec $cc --sysroot="$root" -nostdinc %s \
-	-B"$root/usr/lib/" -L"$root/usr/lib" -L"$root%s" -Wl,--dynamic-linker=%s "$@"
-`, archs[b.arch].cross, b.flags, path.Dir(b.loader), b.loader)
+gcc=$($cc -print-libgcc-file-name)
+gcc=${gcc%%/*}
+exec $cc --sysroot="$root" -specs="$root/%s" -nostdinc %s \
+	-B"$root/usr/lib/" -L"$root/usr/lib" -L"$root%s" -L"$gcc" -Wl,--dynamic-linker=%s "$@"
+`, archs[b.arch].cross, specsName, b.flags, path.Dir(b.loader), b.loader)
 }

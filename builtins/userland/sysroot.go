@@ -10,13 +10,14 @@ import (
 
 type sysrootParams struct {
 	Wrapper string `json:"wrapper"` // the text of the compiler's script
+	Specs   string `json:"specs"`   // that of the file that it hands to gcc
 	Loader  string `json:"loader"`  // the dynamic linker, absolute
 }
 
 // sysrootOp makes of a C library as it was installed (the input "built") and of
 // the kernel's headers (the input "headers", if given) the sysroot and, of that,
 // what is needed at run time.
-var sysrootOp = &action.Op{Name: "userland/sysroot", Version: 1, Run: runSysroot}
+var sysrootOp = &action.Op{Name: "userland/sysroot", Version: 2, Run: runSysroot}
 
 func runSysroot(ctx context.Context, env action.Env) error {
 	var p sysrootParams
@@ -35,13 +36,18 @@ func runSysroot(ctx context.Context, env action.Env) error {
 			}
 		}
 	}
-	wrapper, err := env.PutBlob([]byte(p.Wrapper))
-	if err != nil {
-		return err
-	}
-	script := action.Node{Kind: action.Regular, Digest: wrapper, Attr: action.Attr{Mode: action.ModeExec}}
-	if err := e.Put(ctx, wrapperName, script, action.Refuse); err != nil {
-		return err
+	for _, f := range []struct {
+		name, text string
+		mode       uint32
+	}{{wrapperName, p.Wrapper, action.ModeExec}, {specsName, p.Specs, action.ModeFile}} {
+		d, err := env.PutBlob([]byte(f.text))
+		if err != nil {
+			return err
+		}
+		node := action.Node{Kind: action.Regular, Digest: d, Attr: action.Attr{Mode: f.mode}}
+		if err := e.Put(ctx, f.name, node, action.Refuse); err != nil {
+			return err
+		}
 	}
 	root, err := e.Finish(ctx, env.PutDirectory)
 	if err != nil {

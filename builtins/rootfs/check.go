@@ -61,6 +61,11 @@ func (c *composer) check(ctx context.Context) error {
 			s.fail("checking init: %w%s", err, remedy)
 		}
 	}
+	if c.there(ctx, rcPath) { // which busybox' init runs without an inittab too
+		if err := c.e.Runnable(ctx, rcPath); err != nil {
+			s.fail("checking the script for boot: %w", err)
+		}
+	}
 	for _, u := range c.p.Shells {
 		if err := c.e.Runnable(ctx, u.Shell); err != nil {
 			s.failAt("user "+u.User, "checking shell of user %q: %w", u.User, err)
@@ -128,8 +133,8 @@ func (s *survey) visit(ctx context.Context, name string, n action.Node) error {
 		s.script = "/" + name
 	}
 	if err := script(ctx, s.e, name, n, head); err != nil {
-		if !s.explicit[name] {
-			err = fmt.Errorf("%w; or say unchecked = [%q] if nobody runs it", err, "/"+name)
+		if !s.explicit[name] && n.Attr.Mode&0o111 != 0 {
+			err = fmt.Errorf("%w; add it, or say unchecked = [%q] if nobody runs it", err, "/"+name)
 		}
 		s.errs = append(s.errs, err)
 	}
@@ -313,10 +318,14 @@ func (s *survey) network(ctx context.Context) error {
 	if len(s.p.DHCP) > 0 {
 		s.udhcpc = "udhcpc"
 	}
+	missing := map[string][]string{}
 	for _, u := range s.p.Uses {
 		if !inPath(ctx, s.e, u.Program) {
-			s.fail("checking service %q: the program %q is in none of the folders for programs; add busybox to contents, with its option for it", u.By, u.Program)
+			missing[u.By] = append(missing[u.By], u.Program)
 		}
+	}
+	for _, by := range sortedKeys(missing) {
+		s.fail("checking service %q: no folder for programs has %s; add busybox to contents, with its options for them", by, strings.Join(missing[by], ", "))
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.
 	if err != nil {
 		return nil, nil, err
 	}
+	plain := *spec // without the compile cache, whose server ends with the command
 	cache, err := e.compiling(ctx, r, spec)
 	if err != nil {
 		return nil, nil, err
@@ -41,7 +42,11 @@ func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.
 	defer log.Close()
 	spec.Output = log
 	res, err := e.opts.Runner.Run(ctx, spec)
-	compared := cache.close(log)
+	var told io.Writer // a failed command's own last words are what its log ends with
+	if err == nil && res.ExitCode == 0 {
+		told = log
+	}
+	compared := cache.close(told)
 	stats = cache.stats()
 	if err != nil {
 		return nil, stats, err
@@ -59,7 +64,7 @@ func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.
 	}
 	tail := fileTail(log.Path())
 	if e.opts.Debug {
-		err = errors.Join(err, e.debugShell(ctx, r, spec, res))
+		err = errors.Join(err, e.debugShell(ctx, r, &plain, res))
 	}
 	return nil, stats, &BuildError{Action: r.Action, Site: r.Action.Site, Err: err, ExitCode: res.ExitCode, LogPath: log.Path(), LogTail: tail}
 }

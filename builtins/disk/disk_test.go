@@ -449,3 +449,13 @@ root_is = d.root
 		}
 	}
 }
+
+// GRUB's menu, with what its language would take for its own in quotes.
+func TestGrubConfig(t *testing.T) {
+	got := string(disk.GrubConfig(`Lab "$5"`, "quiet", "ttyS1,9600"))
+	const want = "serial --unit=1 --speed=115200\nterminal_input console serial\nterminal_output console serial\nset default=0\nset timeout=0\n" +
+		"menuentry \"Lab \\\"\\$5\\\"\" {\n\tlinux /vmlinuz console=ttyS1,9600 quiet\n}\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -21,7 +21,7 @@ type imageArgs struct {
 	Align      starlark.Value   `star:"align,keyword" default:"\"1M\"" doc:"where partitions start: at multiples of this"`
 	UUID       string           `star:"uuid,keyword" default:"\"\"" doc:"the disk's identifier, a GUID; by default one that comes from the content"`
 	Fstab      bool             `star:"fstab,keyword" default:"True" doc:"write /etc/fstab, and hold the one that is there to the partitions"`
-	Loader     starlark.Value   `star:"loader,keyword,optional" doc:"boot loaders, one or a list: \"syslinux\" (BIOS); \"systemd-boot\", \"uki\", \"efi-stub\", \"syslinux-efi\" (UEFI)"`
+	Loader     starlark.Value   `star:"loader,keyword,optional" doc:"boot loaders, one or a list: \"syslinux\" (BIOS); \"systemd-boot\", \"uki\", \"efi-stub\", \"syslinux-efi\", \"grub-efi\" (UEFI)"`
 	Kernel     *schema.Artifact `star:"kernel,keyword,optional" kind:"file" doc:"what is booted, unless entries says"`
 	Initrd     *schema.Artifact `star:"initrd,keyword,optional" kind:"file" doc:"its initial file system"`
 	Cmdline    action.Late      `star:"cmdline,keyword" default:"\"\"" doc:"more words of its command line; root=, rootfstype=, console= and rootwait are added where they are missing"`
@@ -30,7 +30,7 @@ type imageArgs struct {
 	Timeout    *int             `star:"timeout,keyword,optional" doc:"seconds that the loader waits; by default 0 for one entry, 5 for more"`
 	Bus        []string         `star:"bus,keyword,optional" enum:"virtio,ahci,ata,nvme,usb,scsi,mmc" doc:"what the disk will be attached to; the kernel must have the drivers of each. By default it must have those of one"`
 	Arch       string           `star:"arch,keyword" default:"\"\"" enum:",x86_64,arm64" doc:"the machine's architecture; by default the kernel's, else x86_64"`
-	Toolchain  *schema.Artifact `star:"toolchain,keyword,optional" kind:"tree" doc:"a tree with the loaders' programs, as from disk_tools()"`
+	Toolchain  *schema.Artifact `star:"toolchain,keyword,optional" kind:"tree" doc:"a tree with the loaders' programs, as from disk_tools(); for grub-efi disk_tools([\"grub-common\", \"grub-efi-amd64-bin\"]); for systemd-boot and uki on arm64 debian_packages([\"systemd-boot-efi\"], arch = \"arm64\")"`
 	Name       string           `star:"name,keyword" default:"\"disk\"" doc:"what messages call it"`
 }
 

@@ -15,7 +15,7 @@ import (
 
 // loaderNames are those that the argument loader takes. All but syslinux are
 // started by UEFI.
-var loaderNames = []string{"syslinux", "systemd-boot", "uki", "efi-stub", "syslinux-efi"}
+var loaderNames = []string{"syslinux", "systemd-boot", "uki", "efi-stub", "syslinux-efi", "grub-efi"}
 
 func (im *image) has(loader string) bool { return slices.Contains(im.loaders, loader) }
 
@@ -195,6 +195,12 @@ func (im *image) withLoader(content *schema.Artifact) (*schema.Artifact, error) 
 		add(im.efiPath(), uki)
 	case "efi-stub":
 		add(im.efiPath(), im.entries[0].kernel.Artifact)
+	case "grub-efi":
+		grub, err := im.grub()
+		if err != nil {
+			return nil, err
+		}
+		add(im.efiPath(), grub)
 	}
 	p.Files = append(p.Files, im.loaderFiles(menu)...)
 	spec.Params = p

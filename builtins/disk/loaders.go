@@ -54,6 +54,8 @@ func (im *image) loaderFiles(menu []menuLine) []bootFile {
 			tool("EFI/BOOT/"+m, syslinuxModules+"/efi64/"+m)
 		}
 		text("EFI/BOOT/syslinux.cfg", im.syslinuxConfig(menu))
+	case "grub-efi":
+		text("EFI/BOOT/grub.cfg", im.grubConfig(menu))
 	case "systemd-boot":
 		tool(im.efiPath(), fmt.Sprintf(systemdBoot, im.efiName()))
 		text("loader/loader.conf", action.Late(fmt.Sprintf("timeout %d\ndefault linux1.conf\neditor yes\n", im.timeout())))

@@ -21,6 +21,9 @@ type unit struct {
 	forced  []string // -include and -imacros
 	defines []string // words of the command line that may mention CONFIG_ symbols
 	macros  bool     // debug information has all macros (-g3)
+	specs   []string // files of gcc's own language that are read (-specs=)
+	tools   []string // prefixes of the names under which gcc looks for its parts (-B)
+	sysroot bool     // --sysroot, which without gcc's own folders of headers has no effect on a compilation
 	echoes  bool     // the output may hold the command line (-fverbose-asm …)
 }
 
@@ -58,6 +61,9 @@ func parseCC(argv []string) (u *unit, why string) {
 		}
 		if !strings.HasPrefix(a, "-") {
 			inputs = append(inputs, a)
+			continue
+		}
+		if u.elsewhere(a, &system) {
 			continue
 		}
 		for _, b := range beyond {
@@ -135,6 +141,8 @@ func parseCC(argv []string) (u *unit, why string) {
 		return nil, "links"
 	case len(inputs) != 1 || inputs[0] == "":
 		return nil, "other than one source"
+	case u.sysroot && !u.nostd:
+		return nil, "option --sysroot"
 	case u.depfile != "" && md != "":
 		return nil, "two files of dependencies"
 	}
@@ -166,6 +174,24 @@ func parseCC(argv []string) (u *unit, why string) {
 		u.nostd = u.nostd && u.sysDeps // -MMD leaves those out
 	}
 	return u, ""
+}
+
+// elsewhere takes the options of a compiler for another C library than the
+// toolchain's, and those for linking, which say nothing to a compilation. gcc looks for
+// headers below -B as well.
+func (u *unit) elsewhere(a string, system *[]string) bool {
+	switch {
+	case strings.HasPrefix(a, "--sysroot="):
+		u.sysroot = true
+	case strings.HasPrefix(a, "-specs="):
+		u.specs = append(u.specs, a[len("-specs="):])
+	case strings.HasPrefix(a, "-B") && len(a) > 2:
+		u.tools = append(u.tools, a[2:])
+		*system = append(*system, a[2:]+"include")
+	default:
+		return len(a) > 2 && strings.HasPrefix(a, "-L") || len(a) > 2 && strings.HasPrefix(a, "-l") || strings.HasPrefix(a, "-Wl,")
+	}
+	return true
 }
 
 // language finds out what is compiled.
@@ -240,7 +266,7 @@ func understood(opt string) bool {
 	}
 	for _, prefix := range []string{"-f", "-m", "-O", "-W", "-g", "-std=", "--std=", "-pedantic", "--param="} {
 		if strings.HasPrefix(opt, prefix) {
-			return !strings.HasPrefix(opt, "-Wl,")
+			return true
 		}
 	}
 	return false

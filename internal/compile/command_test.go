@@ -53,14 +53,25 @@ func TestParseCCPasses(t *testing.T) {
 		"gcc a.o -o a", "gcc -c a.c b.c", "gcc -c -", "gcc -c @args", "gcc -dumpversion", "gcc --version", "gcc -E a.c", "gcc -M a.c", "gcc -MM -c a.c",
 		"gcc -c a.c -o -", "gcc -c a.c -o /dev/null", "gcc -c -x c /dev/null -o x", "gcc -c -x f77 a.f", "gcc -c a.f", "gcc -c a.c -o",
 		"gcc -c -save-temps a.c", "gcc -c --coverage a.c", "gcc -c -fprofile-use=x a.c", "gcc -c -gsplit-dwarf a.c", "gcc -c -fplugin=x.so a.c",
-		"gcc -c -march=native a.c", "gcc -c -specs=x a.c", "gcc -c -wrapper x a.c", "gcc -c -fdump-tree-all a.c", "gcc -c -fstack-usage a.c",
-		"gcc -c --sysroot=/x a.c", "gcc -B/x -c a.c", "gcc -c -Wa,-a=list a.c", "gcc -c -Wa,-Ix a.S", "gcc -c -Wp,-H a.c", "gcc -c -H a.c",
-		"gcc -E -dM -o x a.c", "gcc -c -MF x.d a.c", "gcc -c -MD -Wp,-MD,x.d a.c", "gcc -Wl,-Map,x -c a.c", "gcc -c -unknown a.c", "gcc -S a.s",
+		"gcc -c -march=native a.c", "gcc -c -wrapper x a.c", "gcc -c -fdump-tree-all a.c", "gcc -c -fstack-usage a.c",
+		"gcc -c --sysroot=/x a.c", "gcc -c -Wa,-a=list a.c", "gcc -c -Wa,-Ix a.S", "gcc -c -Wp,-H a.c", "gcc -c -H a.c",
+		"gcc -E -dM -o x a.c", "gcc -c -MF x.d a.c", "gcc -c -MD -Wp,-MD,x.d a.c", "gcc -c -unknown a.c", "gcc -S a.s",
 		"gcc -c -frecord-gcc-switches a.c", "gcc", "gcc -c",
 	} {
 		if u, why := parseCC(strings.Fields(line)); why == "" {
 			t.Errorf("%s: got %+v, want it to pass", line, *u)
 		}
+	}
+}
+
+// A C library's own compiler is gcc with more words.
+func TestParseCCSysroot(t *testing.T) {
+	u, why := parseCC(strings.Fields("gcc --sysroot=/in/libc -specs=/in/libc/cc.specs -nostdinc -isystem /g/include -isystem /in/libc/usr/include -B/in/libc/usr/lib/ -L/in/libc/usr/lib -Wl,--dynamic-linker=/lib/ld -static-libgcc -Wp,-MD,a.d -c a.c"))
+	if why != "" {
+		t.Fatal(why)
+	}
+	if !slices.Equal(u.specs, []string{"/in/libc/cc.specs"}) || !slices.Equal(u.tools, []string{"/in/libc/usr/lib/"}) || !slices.Contains(u.dirs, "/in/libc/usr/lib/include") || !u.nostd {
+		t.Errorf("got %+v", *u)
 	}
 }
 

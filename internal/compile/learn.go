@@ -52,7 +52,7 @@ func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 	v := s.view
 	var read []readFile
 	seen := map[string]bool{}
-	for _, name := range list {
+	for _, name := range slices.Concat(list, u.specs) {
 		if !strings.HasPrefix(name, "/") {
 			name = q.dir + "/" + name
 		}
@@ -72,6 +72,11 @@ func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 		if err != nil {
 			return nil, "a dependency that is gone"
 		}
+		if slices.Contains(u.specs, strings.TrimPrefix(name, q.dir+"/")) || slices.Contains(u.specs, name) {
+			if text, err := v.text(p, d); err != nil || strings.Contains(string(text), "%include") {
+				return nil, "specs that include others"
+			}
+		}
 		if f.opaque != "" && p.area != toolchain {
 			return nil, "source with " + f.opaque
 		}
@@ -79,6 +84,13 @@ func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 			return nil, "source with the time"
 		}
 		read = append(read, readFile{name, p, d, f})
+	}
+	for _, prefix := range u.tools {
+		for _, triplet := range triplets {
+			if v.find(q.dir, prefix+triplet).found() && v.find(q.dir, prefix+triplet).area != toolchain {
+				return nil, "parts of a compiler of the build's own"
+			}
+		}
 	}
 	sh := &shape{}
 	s.symbols(sh, u, read)
@@ -160,6 +172,15 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 			sh.looks = append(sh.looks, look{from, name, v.look(c, from, name)})
 		}
 	}
+	for _, name := range u.specs {
+		add(q.dir, name, true)
+		found[v.find(q.dir, name).path] = true
+	}
+	for _, prefix := range u.tools {
+		for _, part := range slices.Concat(parts, triplets) {
+			add(q.dir, prefix+part, true)
+		}
+	}
 	for _, name := range u.forced {
 		add(q.dir, name, true)
 		add(q.dir, name+".gch", true)
@@ -210,6 +231,12 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 	}
 	return true
 }
+
+// parts are the programs that gcc runs to compile, and looks for behind -B first.
+var parts = []string{"as", "cc1", "cc1plus", "collect2", "lto-wrapper"}
+
+// triplets are the folders in which they may be there.
+var triplets = []string{"x86_64-linux-gnu", "aarch64-linux-gnu"}
 
 // compared holds what came out against what the entry has.
 func (s *Server) compared(q *request, before, now *entry) {

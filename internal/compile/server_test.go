@@ -574,3 +574,26 @@ func TestRecipe(t *testing.T) {
 		t.Errorf("another command: got %c, want it to pass", o.end)
 	}
 }
+
+// The files and folders of a C library's own compiler count too.
+func TestSysroot(t *testing.T) {
+	argv := strings.Fields("gcc --sysroot=/in/src -specs=/in/src/cc.specs -nostdinc -isystem /in/src/include -B/in/src/lib/ -Wp,-MD,main.d -c -o main.o /in/src/main.c")
+	for name, change := range map[string]func(*lab){
+		"specs":     func(l *lab) { l.src["cc.specs"] = "*cc1:\n-O3\n" },
+		"assembler": func(l *lab) { l.src["lib/as"] = "" },
+		"header":    func(l *lab) { l.src["lib/include/a.h"] = "" },
+		"compiler":  func(l *lab) { l.src["lib/x86_64-linux-gnu/14/cc1"] = "" },
+	} {
+		l := newLab(t)
+		l.src = map[string]string{"main.c": "#include <a.h>\n", "include/a.h": "", "cc.specs": "*cc1:\n", "lib/crt1.o": ""}
+		cc := compiler{deps: "/in/src/main.c /in/src/include/a.h", object: "o"}
+		l.round(cc, argv...)
+		if o := l.round(cc, argv...); o.end != 'F' {
+			t.Fatalf("got %c, want a hit", o.end)
+		}
+		change(l)
+		if o := l.round(cc, argv...); o.end != 'K' {
+			t.Errorf("%s: got %c, want a miss", name, o.end)
+		}
+	}
+}

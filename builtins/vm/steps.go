@@ -220,7 +220,7 @@ code and what it prints.
 The shell has to be there: after vm_login, or after vm_expect of its prompt. It runs
 the command in a subshell, so that nothing of it is left for the next one. What the
 kernel says meanwhile gets into what the command prints: the word quiet on its command
-command line keeps most of it away, and vm_ssh all.
+line keeps most of it away, and vm_ssh all.
 
 	steps = [vm_run("uname -r", output = "^6[.]"), vm_run("test -e /nothing", exit = 1)]`,
 	func(c *schema.Call, a *runArgs) (starlark.Value, error) {

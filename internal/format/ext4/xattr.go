@@ -49,7 +49,7 @@ func newAttr(x Xattr) (attr, error) {
 			return attr{p.index, rest, x.Value}, nil
 		}
 	}
-	return attr{}, fmt.Errorf("extended attribute %q: got a name that ext4 can't hold, want one of user., trusted., security. or system.", x.Name)
+	return attr{}, fmt.Errorf("extended attribute %q: ext4 can't hold the name, want one that begins with user., trusted., security. or system", x.Name)
 }
 
 func (a attr) size() int { return xattrEntry + (len(a.name)+3)&^3 + (len(a.value)+3)&^3 }

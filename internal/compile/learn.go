@@ -144,7 +144,13 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 	byPath := map[string]bool{} // canonical paths outside of the toolchain
 	byName := map[string]bool{} // ends of paths inside
 	found := map[string]bool{}  // of byPath, those explained
+	ends := map[string]bool{}   // of all that was read, as named: a name that is none was not found
 	for _, r := range read {
+		for at := range r.name {
+			if r.name[at] == '/' {
+				ends[r.name[at+1:]] = true
+			}
+		}
 		if r.place.area != toolchain {
 			byPath[r.place.path] = true
 			continue
@@ -158,18 +164,21 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 	type asked struct{ from, name string }
 	done := map[asked]bool{}
 	add := func(from, name string, always bool) {
-		if done[asked{from, name}] {
+		if !always && !ends[strings.TrimPrefix(strings.TrimPrefix(name, "/"), "./")] || done[asked{from, name}] {
 			return
 		}
 		done[asked{from, name}] = true
-		relevant := always || byName[name]
+		exist, i, relevant := v.look(c, from, name), 0, always || byName[name]
 		c.candidates(from, name, func(at string) {
-			if p := v.find("", at); p.found() && byPath[p.path] {
+			if i++; strings.IndexByte(exist, byte(i)) < 0 {
+				return
+			}
+			if p := v.find("", at); byPath[p.path] {
 				relevant, found[p.path] = true, true
 			}
 		})
 		if relevant {
-			sh.looks = append(sh.looks, look{from, name, v.look(c, from, name)})
+			sh.looks = append(sh.looks, look{from, name, exist})
 		}
 	}
 	for _, name := range u.specs {

@@ -99,12 +99,12 @@ func accept(l net.Listener, socket string) {
 			return // closed
 		}
 		go func() {
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			s, err := dialSocket(socket)
 			if err != nil {
 				return // the machine is not there, and the caller sees it
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			join(c, s)
 		}()
 	}

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -164,6 +163,3 @@ func (c *Cache) addShape(ctx context.Context, manifest, shape action.Digest) err
 	}
 	return c.Store.PutResult(ctx, res, manifest)
 }
-
-// equal compares what an entry has with what came out again.
-func equal(a, b []byte) bool { return bytes.Equal(a, b) }

@@ -3,6 +3,7 @@
 package compile
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -93,7 +94,7 @@ func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want
 	}
 	start := time.Now()
 	out, err := sh.run(argv, false)
-	if err != nil && err != errTooLong {
+	if err != nil && !errors.Is(err, errTooLong) {
 		return ""
 	}
 	took := time.Since(start)
@@ -102,7 +103,7 @@ func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want
 		_ = sh.same()
 		return ""
 	}
-	if err == errTooLong {
+	if errors.Is(err, errTooLong) {
 		return done("a long list of messages")
 	}
 	if out.status != 0 {

@@ -3,6 +3,7 @@
 package compile
 
 import (
+	"errors"
 	"path"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (s *Server) recipe(q *request, sh shim) (why string) {
 	}
 	start := time.Now()
 	out, err := sh.run(q.argv, true)
-	if err != nil && err != errTooLong {
+	if err != nil && !errors.Is(err, errTooLong) {
 		return ""
 	}
 	if err != nil || out.status != 0 {

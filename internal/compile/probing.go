@@ -3,6 +3,7 @@
 package compile
 
 import (
+	"errors"
 	"strconv"
 	"time"
 )
@@ -15,7 +16,7 @@ func (s *Server) probe(q *request, p *probe, sh shim) (why string) {
 	var input []byte
 	if p.input {
 		var err error
-		if input, err = sh.input(maxInput); err == errTooLong {
+		if input, err = sh.input(maxInput); errors.Is(err, errTooLong) {
 			return "reads a long text"
 		} else if err != nil {
 			return ""
@@ -40,10 +41,10 @@ func (s *Server) probe(q *request, p *probe, sh shim) (why string) {
 	}
 	start := time.Now()
 	out, err := sh.run(q.argv, true)
-	if err != nil && err != errTooLong {
+	if err != nil && !errors.Is(err, errTooLong) {
 		return ""
 	}
-	if err == errTooLong || out.status&0x7f != 0 {
+	if errors.Is(err, errTooLong) || out.status&0x7f != 0 {
 		s.count(func(st *Stats) { st.Passed++; st.Reasons["a long answer"]++ })
 		_ = sh.same()
 		return ""

@@ -1,0 +1,124 @@
+//go:build linux
+
+package compile
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/labstar/labstar/action"
+	"golang.org/x/sys/unix"
+)
+
+// version returns the number of the folder's present state, looking at it once a request.
+func (v *view) version(d *dirState) uint64 {
+	if d.epoch == v.epoch {
+		return d.version
+	}
+	d.epoch = v.epoch
+	f, dir := &v.build, action.BuildDir
+	if strings.HasPrefix(d.path, "/tmp/") {
+		f, dir = &v.tmp, "/tmp"
+	}
+	rel := strings.TrimPrefix(d.path, dir+"/")
+	var id fileID
+	stable := false
+	if fd, err := openBelow(f.fd, rel, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY); err == nil {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil {
+			id, stable = stateOf(&st)
+		}
+		_ = unix.Close(fd)
+	}
+	if id != d.id || !d.stable || d.version == 0 {
+		d.version++
+	}
+	d.id, d.stable = id, stable
+	return d.version
+}
+
+// maxHashed is the size in bytes of the largest written file that a compilation may read.
+const maxHashed = 256 << 20
+
+// content returns the digest of the file at a place, and when it last changed
+// (zero for what is immutable).
+func (v *view) content(p place) (d action.Digest, changed time.Time, err error) {
+	if p.kind != action.Regular {
+		return d, changed, fmt.Errorf("%s is no regular file", p.path)
+	}
+	if p.area != written {
+		return p.digest, changed, nil
+	}
+	f, rel := &v.build, strings.TrimPrefix(p.path, action.BuildDir+"/")
+	if r, ok := strings.CutPrefix(p.path, "/tmp/"); ok {
+		f, rel = &v.tmp, r
+	}
+	fd, err := openBelow(f.fd, rel, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return d, changed, err
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	_ = unix.Close(fd)
+	if err != nil {
+		return d, changed, err
+	}
+	id, stable := stateOf(&st)
+	changed = time.Unix(max(st.Ctim.Sec, st.Mtim.Sec), 0)
+	if c := time.Unix(st.Ctim.Unix()); c.After(changed) {
+		changed = c
+	}
+	if h, ok := v.files[p.path]; ok && h.id == id && h.stable {
+		return h.digest, changed, nil
+	}
+	b, err := v.readWritten(f, rel)
+	if err != nil {
+		return d, changed, err
+	}
+	d = action.Of(b)
+	v.files[p.path] = hashed{id, stable, d}
+	return d, changed, nil
+}
+
+// readWritten reads a file that the build wrote.
+func (v *view) readWritten(f *writable, rel string) ([]byte, error) {
+	fd, err := openBelow(f.fd, rel, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > maxHashed {
+		return nil, fmt.Errorf("reading %s: no regular file of at most %d bytes", rel, maxHashed)
+	}
+	b := make([]byte, st.Size+1)
+	n := 0
+	for {
+		k, err := unix.Read(fd, b[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n += k; k == 0 || n == len(b) {
+			return b[:min(n, int(st.Size))], nil
+		}
+	}
+}
+
+// text reads the file at a place.
+func (v *view) text(p place, d action.Digest) ([]byte, error) {
+	if p.area == written {
+		f, rel := &v.build, strings.TrimPrefix(p.path, action.BuildDir+"/")
+		if r, ok := strings.CutPrefix(p.path, "/tmp/"); ok {
+			f, rel = &v.tmp, r
+		}
+		return v.readWritten(f, rel)
+	}
+	return readBlob(v.ctx, v.st, d)
+}

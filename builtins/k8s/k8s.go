@@ -38,7 +38,7 @@ a tag can stand for another image tomorrow.
 	manifests = k8s_manifest([
 	    deployment("web", image = image.ref, port = 8080),
 	    service("web", port = 80, target_port = 8080),
-	])`, callManifest, schema.Returns("a file"))
+	])`, callManifest, schema.Returns("manifests, a file"))
 
 func callManifest(c *schema.Call, a *manifestArgs) (starlark.Value, error) {
 	var list []any
@@ -77,7 +77,7 @@ func callManifest(c *schema.Call, a *manifestArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return schema.NewArtifact(act.Output("manifest"), "file", nil), nil
+	return schema.NewArtifact(act.Output("manifest"), "manifests", nil), nil
 }
 
 func kindOf(v any) string {

@@ -134,20 +134,29 @@ type Action struct {
 	Inputs  []Input         // the declared ones
 	Refs    []Ref           // those that tokens in Params name, in order of appearance
 	Outputs []Output
-	Fixed   [32]byte
-	Quick   bool
-	Secrets []string
 	Title   string
 	Site    []Frame
-	Parts   map[string][]Frame
+	*Special
 
 	// Source is set instead of Op for a local file or tree, known already.
 	Source *Source
 
 	scope      *Scope
 	definition Digest
-	bound      []*Action
 }
+
+// Special is what few actions have, apart so that a hundred thousand of the others
+// stay small. Those have none in common.
+type Special struct {
+	Fixed   [32]byte
+	Quick   bool
+	Secrets []string
+	Parts   map[string][]Frame
+
+	bound []*Action
+}
+
+var none Special
 
 // Source is content that exists before the build: a file or folder of the
 // script's own tree.
@@ -174,13 +183,21 @@ func (a *Action) bind() {
 		a.bound = []*Action{a}
 		return // it is run anyway, and what is below it is looked up by itself
 	}
+	var bound []*Action
 	a.Deps(func(in *Artifact) {
 		for _, b := range in.Action.bound {
-			if !slices.ContainsFunc(a.bound, func(x *Action) bool { return x.definition == b.definition }) {
-				a.bound = append(slices.Clip(a.bound), b)
+			if !slices.ContainsFunc(bound, func(x *Action) bool { return x.definition == b.definition }) {
+				bound = append(bound, b)
 			}
 		}
 	})
+	if bound == nil {
+		return
+	}
+	if a.Special == &none {
+		a.Special = &Special{}
+	}
+	a.bound = bound
 }
 
 // Output returns the handle on the output called name.

@@ -35,7 +35,10 @@ func (s *Scope) Action(spec Spec) (*Action, error) {
 	}
 	a := &Action{
 		Op: spec.Op, Params: params, Inputs: spec.Inputs, Refs: refs, Outputs: spec.Outputs,
-		Fixed: spec.Fixed, Quick: spec.Quick, Secrets: spec.Secrets, Title: spec.Title, Site: spec.Site, Parts: spec.Parts, scope: s,
+		Title: spec.Title, Site: spec.Site, Special: &none, scope: s,
+	}
+	if spec.Fixed != [32]byte{} || spec.Quick || spec.Secrets != nil || spec.Parts != nil {
+		a.Special = &Special{Fixed: spec.Fixed, Quick: spec.Quick, Secrets: spec.Secrets, Parts: spec.Parts}
 	}
 	a.definition = a.define()
 	a.bind()
@@ -54,7 +57,7 @@ type local struct {
 // Source makes the artifact of content that exists already.
 func (s *Scope) Source(src Source, title string, site []Frame) *Artifact {
 	l := &local{source: src, output: [1]Output{{Name: path.Base(src.Path), Kind: src.Kind}}}
-	l.action = Action{Source: &l.source, Title: title, Site: site, scope: s, Outputs: l.output[:]}
+	l.action = Action{Source: &l.source, Title: title, Site: site, Special: &none, scope: s, Outputs: l.output[:]}
 	l.action.definition = l.action.define()
 	l.artifact.Action = &l.action
 	return &l.artifact

@@ -21,7 +21,7 @@ func tuneGC() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	debug.SetGCPercent(1000) // of the 4 MB minimum, and of a start's small live heap
+	debug.SetGCPercent(smallHeap / (4 << 20) * 100) // of the 4 MB that Go takes for the least
 	afterGC()
 }
 

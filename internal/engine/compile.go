@@ -142,7 +142,7 @@ func isELF(name string) bool {
 func (e *Engine) shim(ctx context.Context, r *action.Resolved) (string, error) {
 	const source, cc = "/in/shim.c", "gcc"
 	shim := &action.Resolved{
-		Action: &action.Action{Op: action.Exec, Title: "compile cache's shim", Outputs: []action.Output{{Name: "shim", Kind: action.File}}},
+		Action: &action.Action{Op: action.Exec, Special: &action.Special{}, Title: "compile cache's shim", Outputs: []action.Output{{Name: "shim", Kind: action.File}}},
 		Command: &action.Command{
 			Argv: append(append([]string{cc}, compile.ShimFlags...), "-o", "shim", source), Env: maps.Clone(fixedEnv),
 			Root: r.Command.Root, Mounts: []action.Mount{{Path: source, Input: "shim.c"}}, Outputs: []string{"shim"},

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 
 	"github.com/labstar/labstar/action"
@@ -133,7 +134,7 @@ func hasOutputs(r *action.Result, a *action.Action) bool {
 
 // countActions counts the distinct actions below the targets.
 func countActions(targets []*action.Artifact) int {
-	seen := map[[32]byte]struct{}{}
+	seen := map[uint64]struct{}{} // by the first eight bytes of definitions, which are random enough
 	var visit func(*action.Artifact)
 	visit = func(t *action.Artifact) {
 		a := t.Action
@@ -141,7 +142,8 @@ func countActions(targets []*action.Artifact) int {
 			return
 		}
 		n := len(seen)
-		if seen[a.Definition().Hash] = struct{}{}; len(seen) > n {
+		hash := a.Definition().Hash
+		if seen[binary.NativeEndian.Uint64(hash[:])] = struct{}{}; len(seen) > n {
 			a.Deps(visit)
 		}
 	}

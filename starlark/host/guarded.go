@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -43,8 +44,8 @@ func guarded(memory int64) starlark.StringDict {
 		return m.summand(args[0], false), nil // list += list happens in place
 	})
 	d[guardText] = starlark.NewBuiltin(guardText, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-		if s, ok := args[0].(starlark.String); ok {
-			return text{s, s, &m}, nil
+		if _, ok := args[0].(starlark.String); ok {
+			return text{args[0], &m}, nil
 		}
 		return args[0], nil
 	})
@@ -57,10 +58,10 @@ func guarded(memory int64) starlark.StringDict {
 	getattr := starlark.Universe["getattr"].(*starlark.Builtin)
 	d["getattr"] = starlark.NewBuiltin("getattr", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		if len(args) >= 2 {
-			s, isText := args[0].(starlark.String)
+			_, isText := args[0].(starlark.String)
 			name, _ := starlark.AsString(args[1])
 			if isText && textMethods[name] {
-				return text{s, s, &m}.Attr(name)
+				return text{args[0], &m}.Attr(name)
 			}
 		}
 		return getattr.CallInternal(t, args, kwargs)
@@ -140,10 +141,11 @@ func checkInt(_ *sizes, args starlark.Tuple) error {
 // text is a string of which one of textMethods is about to be taken, or that is
 // about to be a format.
 type text struct {
-	starlark.Value // s
-	s              starlark.String
+	starlark.Value // a String
 	max            *sizes
 }
+
+func (t text) s() starlark.String { return t.Value.(starlark.String) }
 
 var (
 	_ starlark.HasBinary = text{}
@@ -151,21 +153,62 @@ var (
 )
 
 // AttrNames is for the did-you-mean of the interpreter.
-func (t text) AttrNames() []string { return t.s.AttrNames() }
+func (t text) AttrNames() []string { return t.s().AttrNames() }
 
 // Binary is called for text % y.
 func (t text) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	if op == syntax.PERCENT {
-		if _, err := t.max.printed(y, max(1, strings.Count(string(t.s), "%"))); err != nil {
+		if s, ok := t.max.format(string(t.s()), y); ok {
+			return starlark.String(s), nil
+		}
+		if _, err := t.max.printed(y, max(1, strings.Count(string(t.s()), "%"))); err != nil {
 			return nil, err
 		}
 	}
-	return starlark.Binary(op, t.s, y)
+	return starlark.Binary(op, t.s(), y)
+}
+
+// format is the usual case of format % y in short: %s of strings, %d of numbers
+// of 64 bits. It leaves all else, and every error, to the interpreter.
+func (m *sizes) format(format string, y starlark.Value) (string, bool) {
+	one := [1]starlark.Value{y}
+	args := one[:]
+	if tuple, ok := y.(starlark.Tuple); ok {
+		args = tuple
+	}
+	var short [64]byte
+	b := short[:0]
+	for {
+		plain, rest, more := strings.Cut(format, "%")
+		if b = append(b, plain...); !more {
+			break
+		}
+		if rest == "" || len(args) == 0 {
+			return "", false
+		}
+		switch v := args[0].(type) {
+		case starlark.String:
+			if rest[0] != 's' || len(b)+len(v) > m.bytes {
+				return "", false
+			}
+			b = append(b, v...)
+		case starlark.Int:
+			n, ok := v.Int64()
+			if rest[0] != 'd' || !ok {
+				return "", false
+			}
+			b = strconv.AppendInt(b, n, 10)
+		default:
+			return "", false
+		}
+		format, args = rest[1:], args[1:]
+	}
+	return string(b), len(args) == 0 && len(b) <= m.bytes
 }
 
 // Attr returns the method with a check before it.
 func (t text) Attr(name string) (starlark.Value, error) {
-	v, err := t.s.Attr(name)
+	v, err := t.s().Attr(name)
 	method, ok := v.(*starlark.Builtin)
 	if err != nil || !ok {
 		return v, err
@@ -175,11 +218,11 @@ func (t text) Attr(name string) (starlark.Value, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		return method.CallInternal(th, args, kwargs)
-	}).BindReceiver(t.s), nil
+	}).BindReceiver(t.s()), nil
 }
 
 func (t text) check(name string, args starlark.Tuple) error {
-	s := string(t.s)
+	s := string(t.s())
 	size := len(s)
 	switch name {
 	case "join":
@@ -221,7 +264,7 @@ func (t text) checkJoin(args starlark.Tuple) error {
 	size := 0
 	for v := range starlark.Elements(list) {
 		s, _ := starlark.AsString(v)
-		if size += len(s) + len(t.s); size > t.max.bytes {
+		if size += len(s) + len(t.s()); size > t.max.bytes {
 			return fmt.Errorf("the result is larger than %d bytes", t.max.bytes)
 		}
 	}

@@ -109,7 +109,17 @@ func convertValues(u *unpacker, v starlark.Value, dst reflect.Value, at *path) {
 		return
 	}
 	out := make(Dict[starlark.Value], 0, d.Len())
-	eachEntry(u, v, at, "", func(key string, x starlark.Value, _ *path) { out = append(out, Entry[starlark.Value]{key, x}) })
+	for k, x := range d.Entries() {
+		key, ok := k.(starlark.String)
+		if !ok {
+			u.fail(at, "got %s as a key, want string", k.Type())
+			continue
+		}
+		if suspicious(string(key)) {
+			u.checkTokens(&path{up: at, index: -1, key: string(key)}, string(key), false)
+		}
+		out = append(out, Entry[starlark.Value]{string(key), x})
+	}
 	*dst.Addr().Interface().(*Dict[starlark.Value]) = out
 }
 

@@ -1,155 +1,132 @@
 package oci
 
 import (
-	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/format/compress"
+	"github.com/labstar/labstar/starlark/schema"
 )
 
-// imageParams is what oci/image is to say of the image, besides the input
-// "config".
-type imageParams struct {
-	Layers      int                    `json:"layers"`
-	Ref         string                 `json:"ref"`     // the tag
-	RefName     string                 `json:"refName"` // the full name
-	OS          string                 `json:"os"`
-	Arch        string                 `json:"arch"`
-	Variant     string                 `json:"variant,omitempty"`
-	Annotations map[string]action.Late `json:"annotations,omitempty"`
+type imageArgs struct {
+	Layers      []*schema.Artifact        `star:"layers" kind:"tree" doc:"trees, one for each layer, lowest first; single files are laid with tree({\"path\": file})"`
+	Name        string                    `star:"name,keyword" doc:"repository and tag, as \"lab/web:1.0\" or \"registry.lan:5000/web\"; the tag is latest by default"`
+	Base        *schema.Artifact          `star:"base,keyword,optional" kind:"image" doc:"the image whose layers are below these, and whose settings hold where this one says nothing: of oci_pull, oci_image or oci_index"`
+	Entrypoint  []action.Late             `star:"entrypoint,keyword,optional" doc:"the command that a container runs; the cmd of base is then dropped"`
+	Cmd         []action.Late             `star:"cmd,keyword,optional" doc:"its default arguments, or the command if there is no entrypoint"`
+	Env         map[string]action.Late    `star:"env,keyword,optional" doc:"environment variables; PATH has a default"`
+	User        string                    `star:"user,keyword" default:"\"\"" doc:"USER or USER:GROUP, names or numbers; root by default"`
+	Workdir     string                    `star:"workdir,keyword" default:"\"\"" doc:"absolute path of the folder that the command starts in"`
+	Ports       []starlark.Value          `star:"ports,keyword,optional" doc:"ports that it listens on: 80 or \"53/udp\""`
+	Volumes     []string                  `star:"volumes,keyword,optional" doc:"absolute paths that hold data that outlives the container"`
+	StopSignal  string                    `star:"stop_signal,keyword" default:"\"\"" doc:"what ends the command, as \"SIGQUIT\"; SIGTERM by default"`
+	Healthcheck map[string]starlark.Value `star:"healthcheck,keyword,optional" doc:"how an engine tells that a container works: test (a list: the command), interval, timeout, start_period (as \"30s\"), retries"`
+	Labels      map[string]action.Late    `star:"labels,keyword,optional" doc:"labels in the image's configuration"`
+	Annotations map[string]action.Late    `star:"annotations,keyword,optional" doc:"annotations of the manifest"`
+	Platform    string                    `star:"platform,keyword" default:"\"\"" doc:"OS/ARCH or OS/ARCH/VARIANT; that of base, or linux/amd64, by default"`
+	Compression compress.Format           `star:"compression,keyword" default:"\"gzip\"" enum:"gzip,zstd,none" doc:"of the layers; every registry and runtime reads gzip"`
 }
 
-// Annotations of the index that tell the image's name: the first is the OCI's
-// (a tag), the second containerd's and docker's (the full name).
-const (
-	annotationRef  = "org.opencontainers.image.ref.name"
-	annotationName = "io.containerd.image.name"
-)
+// Image is the builtin `oci_image`.
+var Image = schema.New("oci_image", `oci_image makes a container image from trees.
 
-// imageOp puts layers together: configuration, manifest, index, layout.
-var imageOp = &action.Op{Name: "oci/image", Version: 1, Run: runImage}
+The value is the image as a tree in the OCI image layout, which skopeo, umoci,
+podman and containerd read as it is, and docker load as a tar. Its attributes:
 
-func runImage(ctx context.Context, env action.Env) error {
-	var p imageParams
-	if err := env.Params(&p); err != nil {
-		return err
-	}
-	layers, err := readLayers(ctx, env, p.Layers)
-	if err != nil {
-		return err
-	}
-	l := layout{env: env}
-	cf, err := p.config(ctx, env, layers)
-	if err != nil {
-		return err
-	}
-	config, err := json.Marshal(cf)
-	if err != nil {
-		return err
-	}
-	configDesc, err := l.add(types.OCIConfigJSON, config)
-	if err != nil {
-		return err
-	}
-	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: configDesc, Annotations: plainMap(p.Annotations)}
-	for i, info := range layers {
-		m.Layers = append(m.Layers, info.Descriptor)
-		l.link(env.Input(fmt.Sprintf("layer%d", i)).Digest)
-	}
-	manifest, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	manifestDesc, err := l.add(types.OCIManifestSchema1, manifest)
-	if err != nil {
-		return err
-	}
-	manifestDesc.Platform = &v1.Platform{OS: p.OS, Architecture: p.Arch, Variant: p.Variant}
-	manifestDesc.Annotations = map[string]string{annotationRef: p.Ref, annotationName: p.RefName}
-	if err := l.finish(manifestDesc, m, p.RefName); err != nil {
-		return err
-	}
-	if err := env.WriteFile("manifest", manifest); err != nil {
-		return err
-	}
-	if err := env.WriteFile("config", config); err != nil {
-		return err
-	}
-	return env.WriteFile("digest", []byte(manifestDesc.Digest.String()))
-}
+- `+"`.ref`"+` is NAME@sha256:…, the reference by digest: a string that is known only
+  when the image is built, for k8s_manifest and the like;
+- `+"`.digest`"+` is the digest alone, such a string too;
+- `+"`.tag`"+` is NAME:TAG;
+- `+"`.layout`"+` is the tree, `+"`.manifest`"+` and `+"`.config`"+` are files;
+- `+"`.archive`"+` is a tar for docker load, made only where it is used.
 
-func readLayers(ctx context.Context, env action.Env, n int) ([]layerInfo, error) {
-	layers := make([]layerInfo, n)
-	for i := range layers {
-		if err := readJSON(ctx, env, fmt.Sprintf("descriptor%d", i), &layers[i]); err != nil {
-			return nil, err
-		}
-	}
-	return layers, nil
-}
+Each tree is a layer of its own, so that a change in one leaves the others as they
+are. What would fail in a container is told before anything is packed. Times in the
+image are constant, so the same trees give the same digest.
 
-func readJSON(ctx context.Context, env action.Env, input string, into any) error {
-	b, err := env.OpenBlob(ctx, env.Input(input).Digest)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	raw, err := io.ReadAll(b)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("reading %s: %w", input, err)
-	}
-	return nil
-}
+	image = oci_image([root, pages], name = "lab/web:1.0",
+	                  entrypoint = ["/usr/sbin/httpd", "-f", "-h", "/srv/www"], ports = [80])
+	plus  = oci_image([tree({"srv/www/extra.html": file("extra.html")})], base = image, name = "lab/web:1.1")`,
+	callImage, schema.Returns("an image (a tree) with the attributes ref, digest, tag, layout, manifest, config, archive"))
 
-func (p *imageParams) config(ctx context.Context, env action.Env, layers []layerInfo) (*v1.ConfigFile, error) {
-	cf := &v1.ConfigFile{
-		Architecture: p.Arch, OS: p.OS, Variant: p.Variant, Created: v1.Time{Time: epoch},
-		RootFS: v1.RootFS{Type: "layers"},
-	}
-	if err := readJSON(ctx, env, "config", &cf.Config); err != nil {
+func callImage(c *schema.Call, a *imageArgs) (starlark.Value, error) {
+	n, errName := parseName(c, a.Name)
+	b, errBase := a.base(c)
+	start, errStart := a.start(c)
+	if err := errors.Join(errName, errBase, errStart); err != nil {
 		return nil, err
 	}
-	for _, l := range layers {
-		cf.RootFS.DiffIDs = append(cf.RootFS.DiffIDs, l.DiffID)
-		cf.History = append(cf.History, v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "labstar oci_image"})
+	start.Base = len(b.layers)
+	start.platform = b.platform
+	config := action.Spec{Op: configOp, Title: "config of " + a.Name, Params: start,
+		Outputs: []action.Output{{Name: "config", Kind: action.File}}}
+	if b.config != nil {
+		config.Inputs = append(config.Inputs, action.Input{Name: "base", Artifact: b.config})
 	}
-	return cf, nil
+	for i, l := range b.layers {
+		config.Inputs = append(config.Inputs, action.Input{Name: fmt.Sprintf("base[%d]", i), Artifact: l.tree})
+		if l.pulled() {
+			config.Inputs = append(config.Inputs, action.Input{Name: fmt.Sprintf("descriptor%d", i), Artifact: l.descriptor})
+		}
+	}
+	for i, tree := range a.Layers {
+		config.Inputs = append(config.Inputs, action.Input{Name: fmt.Sprintf("layers[%d]", i), Artifact: tree.Artifact})
+	}
+	checked, err := c.Action(config)
+	if err != nil {
+		return nil, err
+	}
+	image := action.Spec{
+		Op: imageOp, Title: "image " + a.Name,
+		Params: imageParams{platform: b.platform, Base: len(b.layers), Ref: n.tag, RefName: n.full, Annotations: a.Annotations, Made: a.made()},
+		Inputs: []action.Input{{Name: "config", Artifact: checked.Output("config")}},
+		Outputs: []action.Output{{Name: "layout", Kind: action.Tree}, {Name: "digest", Kind: action.File},
+			{Name: "manifest", Kind: action.File}, {Name: "config", Kind: action.File}},
+	}
+	layers := b.layers
+	for i := range a.Layers {
+		l, err := a.layer(c, i)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	if b.config != nil {
+		image.Inputs = append(image.Inputs, action.Input{Name: "base", Artifact: b.config})
+	}
+	for i, l := range layers {
+		image.Inputs = append(image.Inputs,
+			action.Input{Name: fmt.Sprintf("layer%d", i), Artifact: l.blob},
+			action.Input{Name: fmt.Sprintf("descriptor%d", i), Artifact: l.descriptor})
+	}
+	act, err := c.Action(image)
+	if err != nil {
+		return nil, err
+	}
+	return value(c, act, n)
 }
 
-func plain(list []action.Late) []string {
-	var out []string
-	for _, s := range list {
-		out = append(out, string(s))
+// made says of each layer what made it, for the image's history.
+func (a *imageArgs) made() []string {
+	made := make([]string, len(a.Layers))
+	for i, l := range a.Layers {
+		made[i] = l.Action.Title
 	}
-	return out
+	return made
 }
 
-func plainMap(m map[string]action.Late) map[string]string {
-	if len(m) == 0 {
-		return nil
+func (a *imageArgs) layer(c *schema.Call, i int) (layer, error) {
+	act, err := c.Action(action.Spec{
+		Op: layerOp, Title: fmt.Sprintf("layer %d of %s", i, a.Name),
+		Params:  layerParams{Compression: a.Compression},
+		Inputs:  []action.Input{{Name: "tree", Artifact: a.Layers[i].Artifact}},
+		Outputs: []action.Output{{Name: "layer", Kind: action.File}, {Name: "descriptor", Kind: action.File}},
+	})
+	if err != nil {
+		return layer{}, err
 	}
-	out := make(map[string]string, len(m))
-	for k, v := range m {
-		out[k] = string(v)
-	}
-	return out
-}
-
-func set(list []string) map[string]struct{} {
-	if len(list) == 0 {
-		return nil
-	}
-	out := map[string]struct{}{}
-	for _, s := range list {
-		out[s] = struct{}{}
-	}
-	return out
+	return layer{blob: act.Output("layer"), descriptor: act.Output("descriptor"), tree: a.Layers[i].Artifact}, nil
 }

@@ -25,6 +25,9 @@ type layerParams struct {
 type layerInfo struct {
 	v1.Descriptor
 	DiffID v1.Hash `json:"diffID"` // of the tar before compression
+	// Whiteouts are the paths that a pulled layer deletes from those below it; one
+	// that ends in "/" is a folder that loses all that was in it.
+	Whiteouts []string `json:"whiteouts,omitempty"`
 }
 
 // layerOp writes a tree as a layer: a tar with the tree's owners, modes and
@@ -85,26 +88,29 @@ const whiteout = ".wh."
 
 func writeTar(ctx context.Context, content action.Content, root action.Digest, out io.Writer) error {
 	w := tar.NewWriter(out)
-	err := action.NewEdit(content, root).Walk(ctx, func(p string, n action.Node) error {
+	if err := writeNodes(ctx, content, root, w); err != nil {
+		return fmt.Errorf("writing layer: %w", err)
+	}
+	return w.Close()
+}
+
+// writeNodes writes all of a tree but its root, which is the reader's.
+func writeNodes(ctx context.Context, content action.Content, root action.Digest, w *tar.Writer) error {
+	return action.NewEdit(content, root).Walk(ctx, func(p string, n action.Node) error {
 		if p == "" {
-			return nil // the root is the runtime's
+			return nil
 		}
 		if strings.HasPrefix(path.Base(p), whiteout) {
-			return fmt.Errorf("writing layer: %q would delete %q from the layers below; rename it",
-				p, strings.TrimPrefix(path.Base(p), whiteout))
+			return fmt.Errorf("%q would delete %q from the layers below; rename it", p, strings.TrimPrefix(path.Base(p), whiteout))
 		}
 		if err := w.WriteHeader(header(p, n)); err != nil {
-			return fmt.Errorf("writing layer: %q: %w", p, err)
+			return fmt.Errorf("%q: %w", p, err)
 		}
 		if n.Kind != action.Regular {
 			return nil
 		}
 		return copyBlob(ctx, content, w, n.Digest)
 	})
-	if err != nil {
-		return err
-	}
-	return w.Close()
 }
 
 // header is the entry of a node: PAX, whose records are written only where the

@@ -48,8 +48,17 @@ type archiveEntry struct {
 	Layers   []string
 }
 
-// finish writes what is beside the blobs and sets the output "layout".
-func (l *layout) finish(manifest v1.Descriptor, m v1.Manifest, name string) error {
+func entryOf(m v1.Manifest, name string) archiveEntry {
+	e := archiveEntry{Config: blobPath(m.Config), RepoTags: []string{name}}
+	for _, layer := range m.Layers {
+		e.Layers = append(e.Layers, blobPath(layer))
+	}
+	return e
+}
+
+// finish writes what is beside the blobs and sets the output "layout". index is
+// what index.json names, entry what manifest.json does.
+func (l *layout) finish(index v1.Descriptor, entry archiveEntry) error {
 	l.blobs.Attr.Mode = action.ModeDir
 	l.blobs.Sort()
 	blobs, err := l.env.PutDirectory(&l.blobs)
@@ -61,16 +70,12 @@ func (l *layout) finish(manifest v1.Descriptor, m v1.Manifest, name string) erro
 	if err != nil {
 		return err
 	}
-	entry := archiveEntry{Config: blobPath(m.Config), RepoTags: []string{name}}
-	for _, layer := range m.Layers {
-		entry.Layers = append(entry.Layers, blobPath(layer))
-	}
 	root := &action.Directory{Attr: action.Attr{Mode: action.ModeDir}, Nodes: []action.Node{{Name: "blobs", Kind: action.Dir, Digest: above}}}
 	for _, doc := range []struct {
 		name  string
 		value any
 	}{
-		{"index.json", v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{manifest}}},
+		{"index.json", v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{index}}},
 		{"manifest.json", []archiveEntry{entry}},
 		{"oci-layout", map[string]string{"imageLayoutVersion": "1.0.0"}},
 	} {

@@ -109,7 +109,7 @@ func TestImageContent(t *testing.T) {
 	if want := "registry.lan:5000/lab/web@" + action.Of([]byte(lab.Text(manifest))).String(); err != nil || s != want {
 		t.Errorf("got ref %s, %v, want %s", s, err, want)
 	}
-	const golden = "sha256:052e257b512b7c6126157e761bf895765dd13a72e04f59305cadbeca9955debb"
+	const golden = "sha256:f1cea53f29f5b2b6ab8582fc606dca21a3eb1c27f56a9703324481ec228fd81e"
 	if got := s[strings.Index(s, "@")+1:]; got != golden {
 		t.Errorf("got digest %s, want %s: if that is meant, raise the Version of %s and %s", got, golden, layerOp.Name, imageOp.Name)
 	}

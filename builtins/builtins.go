@@ -10,6 +10,7 @@ import (
 	"github.com/labstar/labstar/builtins/disk"
 	"github.com/labstar/labstar/builtins/k8s"
 	"github.com/labstar/labstar/builtins/kernel"
+	"github.com/labstar/labstar/builtins/npm"
 	"github.com/labstar/labstar/builtins/oci"
 	"github.com/labstar/labstar/builtins/rootfs"
 	"github.com/labstar/labstar/builtins/run"
@@ -31,6 +32,7 @@ func All() []*schema.Builtin {
 		userland.Builtins(),
 		rootfs.Builtins(),
 		disk.Builtins(),
+		npm.Builtins(),
 		oci.Builtins(),
 		k8s.Builtins(),
 		vm.Builtins(),

@@ -6,7 +6,8 @@
 //  1. the environment: "debian.mirror" is LABSTAR_DEBIAN_MIRROR;
 //  2. the config file, $XDG_CONFIG_HOME/labstar/config or ~/.config/labstar/config:
 //     lines `name = value`, comments from "#" at the start of a line;
-//  3. for debian.mirror: what the machine's own apt sources name for Debian.
+//  3. for debian.mirror: what the machine's own apt sources name for Debian;
+//     for npm.registry: npm's own settings (npm_config_registry, .npmrc).
 //
 // Known settings:
 //
@@ -16,6 +17,7 @@
 //	compile.cache         off: commands compile everything, see package compile
 //	compile.verify        the share of hits of the compile cache (0 to 1) that are
 //	                      compiled all the same and compared
+//	npm.registry          base addresses of npm registries, separated by spaces
 //	debian.keyring        a file of further OpenPGP keys that may sign suites
 //	secret.NAME           the file that holds the secret NAME; the environment's
 //	                      LABSTAR_SECRET_NAME is the value itself, see Secret
@@ -51,7 +53,7 @@ func load(env func(string) string, home, root string) (*Config, error) {
 	if dir == "" && home != "" {
 		dir = filepath.Join(home, ".config")
 	}
-	c := &Config{env: env, file: map[string]string{}, found: map[string]string{}}
+	c := &Config{env: env, file: map[string]string{}}
 	if dir != "" {
 		c.Path = filepath.Join(dir, "labstar", "config")
 		b, err := os.ReadFile(c.Path)
@@ -62,6 +64,7 @@ func load(env func(string) string, home, root string) (*Config, error) {
 			return nil, err
 		}
 	}
+	c.found = npmSettings(env, home, root)
 	if m := aptMirrors(root); len(m) > 0 {
 		c.found["debian.mirror"] = strings.Join(m, " ")
 	}
@@ -84,6 +87,9 @@ func (c *Config) Lookup(key string) (value, from string) {
 		return v, c.Path
 	}
 	if v := c.found[key]; v != "" {
+		if strings.HasPrefix(key, "npm") {
+			return v, "npm's settings"
+		}
 		return v, "this machine's apt sources"
 	}
 	return "", ""

@@ -95,6 +95,35 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+func TestNpmSettings(t *testing.T) {
+	root, home := t.TempDir(), t.TempDir()
+	vars := map[string]string{"TOKEN": "t0ken"}
+	check := func(key, value, from string) {
+		t.Helper()
+		c, err := load(func(k string) string { return vars[k] }, home, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, f := c.Lookup(key); v != value || f != from {
+			t.Errorf("%s: got %q from %q, want %q from %q", key, v, f, value, from)
+		}
+	}
+	check("npm.registry", "", "")
+	write(t, root, "etc/npmrc", "registry = https://machine.example/\n")
+	check("npm.registry", "https://machine.example/", "npm's settings")
+	write(t, home, ".npmrc", "; mine\nregistry=\"https://user.example/\"\n@lab:registry=https://lab.example\n//lab.example/:_authToken=${TOKEN}$1\nbroken\n")
+	check("npm.registry", "https://user.example/", "npm's settings")
+	check("npmrc.@lab:registry", "https://lab.example", "npm's settings")
+	check("npmrc.//lab.example/:_authToken", "t0ken$1", "npm's settings")
+	vars["npm_config_registry"] = "https://env.example"
+	check("npm.registry", "https://env.example", "npm's settings")
+	vars["LABSTAR_NPM_REGISTRY"] = "https://own.example"
+	check("npm.registry", "https://own.example", "LABSTAR_NPM_REGISTRY")
+	write(t, home, "other", "registry=https://other.example\n")
+	vars = map[string]string{"npm_config_userconfig": filepath.Join(home, "other")}
+	check("npm.registry", "https://other.example", "npm's settings")
+}
+
 func FuzzApt(f *testing.F) {
 	f.Add("deb [x] https://a/debian trixie main\n")
 	f.Add("Types: deb\nURIs: a\n b\n\nEnabled:\n")

@@ -21,7 +21,7 @@ func (s *Store) PutBlob(ctx context.Context, b []byte) (action.Digest, error) {
 	if len(b) <= largeBlob {
 		return d, s.explain("writing to", s.append(record{typ: recBlob, digest: d, payload: b}))
 	}
-	w := &blobWriter{s: s, ctx: ctx, h: action.NewHasher()}
+	w := s.newBlobWriter(ctx)
 	defer w.Abort()
 	if _, err := w.Write(b); err != nil {
 		return action.Digest{}, err
@@ -35,52 +35,76 @@ func (s *Store) CreateBlob(ctx context.Context) (action.BlobWriter, error) {
 	if err := s.writeable("writing to"); err != nil {
 		return nil, err
 	}
-	return &blobWriter{s: s, ctx: ctx, h: action.NewHasher()}, ctx.Err()
+	return s.newBlobWriter(ctx), ctx.Err()
 }
 
+// blobWriter gathers what is written to chunks, however small the pieces are.
 type blobWriter struct {
 	s    *Store
 	ctx  context.Context
 	h    *action.Hasher
-	buf  []byte
-	f    *os.File // once it is large
+	buf  []byte   // the chunk that is gathered
+	f    *os.File // once there is a whole chunk
 	out  *sparse.Writer
 	side *sideHash
-	size int64
+	size int64 // of what is in f
+	sent int64 // what the disk was told to begin with
 	err  error
+}
+
+// sendEvery is how much of a large blob is written before the disk begins with it:
+// the sync that makes a result durable then finds little to do.
+const sendEvery = 8 << 20
+
+func (s *Store) newBlobWriter(ctx context.Context) *blobWriter {
+	return &blobWriter{s: s, ctx: ctx, h: action.NewHasher()}
 }
 
 func (w *blobWriter) Write(p []byte) (int, error) {
 	if w.err == nil {
 		w.err = w.ctx.Err()
 	}
-	if w.err == nil && w.f == nil && len(w.buf)+len(p) > largeBlob {
-		w.err = w.spill()
-	}
-	if w.err == nil && w.f != nil {
-		_, w.err = w.out.Write(p)
+	done := 0
+	for w.err == nil && done < len(p) {
+		n := min(len(p)-done, chunkSize-len(w.buf))
+		w.buf = append(w.buf, p[done:done+n]...)
+		if done += n; len(w.buf) == chunkSize {
+			w.err = w.flush()
+		}
 	}
 	if w.err != nil {
 		w.err = w.s.explain("writing to", w.err)
 		return 0, w.err
 	}
-	if w.f == nil {
-		w.buf = append(w.buf, p...)
-	}
-	w.hash(p)
-	return len(p), nil
+	return done, nil
 }
 
-// hash hashes what was written: beside the writing, once that is worth it.
-func (w *blobWriter) hash(p []byte) {
-	if w.size += int64(len(p)); w.side == nil && w.size > sideFrom {
+// flush writes what is gathered, and hashes it: beside the writing, once that is
+// worth it.
+func (w *blobWriter) flush() error {
+	if w.f == nil {
+		if err := w.spill(); err != nil {
+			return err
+		}
+	}
+	if _, err := w.out.Write(w.buf); err != nil {
+		return err
+	}
+	w.size += int64(len(w.buf))
+	if w.side == nil && w.size > sideFrom {
 		w.side = newSideHash(w.h)
 	}
 	if w.side != nil {
-		w.side.write(p)
-		return
+		w.buf = w.side.write(w.buf)
+	} else {
+		_, _ = w.h.Write(w.buf)
+		w.buf = w.buf[:0]
 	}
-	_, _ = w.h.Write(p)
+	if w.size-w.sent >= sendEvery {
+		startSync(w.f, w.sent, w.size-w.sent)
+		w.sent = w.size
+	}
+	return nil
 }
 
 func (w *blobWriter) spill() error {
@@ -92,21 +116,25 @@ func (w *blobWriter) spill() error {
 		return err
 	}
 	w.out = sparse.NewWriter(w.f)
-	_, err = w.out.Write(w.buf)
-	w.buf = nil
-	return err
+	return nil
 }
 
 func (w *blobWriter) Commit() (action.Digest, error) {
+	if w.err == nil && (w.f != nil || len(w.buf) > largeBlob) {
+		w.err = w.s.explain("writing to", w.flush())
+	}
 	if w.err != nil {
 		w.drop()
 		return action.Digest{}, w.err
 	}
 	var d action.Digest
-	if w.side != nil {
+	switch {
+	case w.f == nil:
+		d = action.Of(w.buf)
+	case w.side != nil:
 		d = w.side.sum()
 		w.side = nil
-	} else {
+	default:
 		d = w.h.Digest()
 	}
 	err := w.commit(d)
@@ -216,7 +244,7 @@ func (s *Store) adoptFile(ctx context.Context, path string) (d action.Digest, er
 		return d, err
 	}
 	defer f.Close()
-	w := &blobWriter{s: s, ctx: ctx, h: action.NewHasher()}
+	w := s.newBlobWriter(ctx)
 	// A file with another name could be changed by way of it: it is copied.
 	if st.Size() <= largeBlob || links(st) > 1 {
 		defer w.Abort()
@@ -228,6 +256,7 @@ func (s *Store) adoptFile(ctx context.Context, path string) (d action.Digest, er
 		}
 		return d, err
 	}
+	startSync(f, 0, 0)
 	if _, err := io.Copy(hashing{ctx, w.h}, f); err != nil {
 		return d, err
 	}

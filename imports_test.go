@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/buildtest": {"action", "internal", "starlark/schema"},
 	"internal/trace":     {"action", "internal/engine"},
 	"internal/flash":     {},
+	"internal/cluster":   {"action", "starlark/schema"},
 	"internal/doctor":    {"internal/sandbox", "internal/config", "internal/store"},
 
 	"starlark": {"action", "starlark"},

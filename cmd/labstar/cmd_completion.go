@@ -153,7 +153,7 @@ func (a *app) argCandidates(ctx context.Context, command string, args []string) 
 		if len(args) == 0 {
 			return scripts()
 		}
-	case "run", "plan", "why", "graph":
+	case "run", "plan", "why", "graph", "apply", "diff", "delete":
 		var list []candidate
 		if len(args) == 0 {
 			list = scripts()

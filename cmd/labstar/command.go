@@ -30,7 +30,7 @@ type runner func(ctx context.Context, args []string) error
 // start of labstar costs nothing for the commands that it isn't about.
 func commands() []command {
 	return []command{
-		runCommand(), testCommand(), bootCommand(), flashCommand(), planCommand(), whyCommand(), targetsCommand(), graphCommand(), lockCommand(),
+		runCommand(), testCommand(), bootCommand(), flashCommand(), applyCommand(), diffCommand(), deleteCommand(), planCommand(), whyCommand(), targetsCommand(), graphCommand(), lockCommand(),
 		docsCommand(), fmtCommand(), cacheCommand(), doctorCommand(), completionCommand(), versionCommand(), helpCommand(),
 	}
 }
@@ -51,6 +51,15 @@ type usageError struct {
 }
 
 func (e *usageError) Error() string { return e.msg }
+
+// exitError ends the program with a code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
 
 func usagef(command, format string, args ...any) error {
 	return &usageError{command, fmt.Sprintf(format, args...)}

@@ -3,7 +3,7 @@
 // labstar.
 //
 // Exit codes: 0 all went well; 1 the script is wrong, or something failed;
-// 2 wrong usage; 130 interrupted.
+// 2 wrong usage; 130 interrupted. Those of diff are kubectl's.
 package main
 
 import (
@@ -36,5 +36,9 @@ func execute(ctx context.Context, in *interrupts, args []string) int {
 		return 2
 	}
 	a.report(err)
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
 	return 1
 }

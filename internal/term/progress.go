@@ -103,6 +103,19 @@ func (p *Progress) add(key any, title string, waiting bool) {
 	t.start, t.waiting = time.Now(), waiting
 }
 
+// Title changes what a line says; a key without one gets one.
+func (p *Progress) Title(key any, title string) {
+	p.mu.Lock()
+	t := p.find(key)
+	if t != nil {
+		t.title = Clean(title)
+	}
+	p.mu.Unlock()
+	if t == nil {
+		p.Start(key, title)
+	}
+}
+
 // Bytes tells how far a transfer is; size is 0 if it is not known.
 func (p *Progress) Bytes(key any, done, size int64) {
 	p.mu.Lock()

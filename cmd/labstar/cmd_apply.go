@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/labstar/labstar/internal/cluster"
+	"github.com/labstar/labstar/internal/term"
+)
+
+func applyCommand() command {
+	return command{
+		name: "apply", args: "[FILE] [TARGET…]",
+		short: "bring manifests into a Kubernetes cluster",
+		long: `
+Builds the targets that are manifests, all if none are named, and applies them to the
+cluster of your kubeconfig, as its current context says. The server is asked first what
+would change; what it would refuse is told before anything is changed. Then objects are
+applied in order of dependency (namespaces and definitions of kinds first, webhooks
+last), and waited for until they are ready, or until it is clear why they are not.
+
+What was applied and is no longer in the script is removed, once the rest is ready. A
+ConfigMap or Secret that a pod, or a revision that is kept, still uses stays until it is
+not. Fields of labstar's are its own: one that somebody else set to another value is a
+conflict, which tells who. What can't be changed (a Job's template, a Deployment's
+selector) needs --recreate.
+
+What is superfluous or replaced is removed after a question, or with --yes. The first
+apply of a script records the cluster in labstar's settings; another cluster later is
+refused unless --context names it, or --cluster-change makes it the script's.
+
+Values of secret(…) are filled in now, from where "labstar help run" says; they are never
+shown. An apply that was interrupted is gone on with by the next one.`,
+		examples: `
+labstar apply
+labstar apply examples/tiny/lab.star manifests --context kind-lab
+labstar apply --dry-run=server
+labstar apply --yes --timeout 10m --secret db=password.txt`,
+		setup: func(a *app, fs *pflag.FlagSet) runner {
+			o := &applyOptions{clusterOptions: clusterOptions{runOptions: runOptions{app: a, jobs: runtime.NumCPU()}}}
+			o.flags(fs)
+			fs.StringVar(&o.dryRun, "dry-run", "none", "change nothing: `server` asks the cluster, client only lists the objects")
+			fs.BoolVar(&o.noWait, "no-wait", false, "don't wait until what was applied is ready")
+			fs.BoolVar(&o.choices.ForceConflicts, "force-conflicts", false, "take over fields and objects that others own")
+			fs.BoolVar(&o.choices.Recreate, "recreate", false, "remove and make anew what can't be changed")
+			o.waitFlags(fs)
+			o.buildFlags(fs)
+			return o.run
+		},
+	}
+}
+
+// applyOptions are the flags of apply.
+type applyOptions struct {
+	clusterOptions
+	dryRun  string
+	choices cluster.Choices
+}
+
+func (o *applyOptions) run(ctx context.Context, args []string) error {
+	file, names := splitFile(args)
+	if err := oneOf("apply", "dry-run", o.dryRun, "none", "client", "server"); err != nil {
+		return err
+	}
+	if o.dryRun == "client" {
+		return o.listObjects(ctx, file, names)
+	}
+	// What speaks against the cluster is told before anything is built.
+	if err := o.connect(file); err != nil {
+		return err
+	}
+	if o.dryRun == "none" {
+		if err := o.guard(ctx, false); err != nil {
+			return err
+		}
+	}
+	sets, err := o.sets(ctx, file, names, true)
+	if err != nil {
+		return err
+	}
+	plan, err := o.cluster.Plan(ctx, sets, o.choices)
+	if err != nil {
+		return err
+	}
+	if o.dryRun == "server" {
+		o.showPlan(plan)
+		return nil
+	}
+	if err := o.ask(ctx, plan); err != nil {
+		return err
+	}
+	if err := o.guard(ctx, true); err != nil {
+		return err
+	}
+	return o.apply(ctx, plan)
+}
+
+// listObjects tells what would be applied, in that order, without a cluster.
+func (o *applyOptions) listObjects(ctx context.Context, file string, names []string) error {
+	built, err := o.manifests(ctx, file, names)
+	if err != nil {
+		return err
+	}
+	var all []*cluster.Object
+	for _, t := range built {
+		all = append(all, t.objects...)
+	}
+	for _, obj := range cluster.InOrder(all) {
+		o.app.printf("%s\n", term.Clean(obj.String()))
+	}
+	return nil
+}
+
+// showPlan prints a line for each object.
+func (o *applyOptions) showPlan(p *cluster.Plan) {
+	t := o.app.outTerm
+	for _, s := range slices.Concat(p.Steps, p.Prune) {
+		why := ""
+		if s.Why != "" {
+			why = t.Dim(" (" + term.Clean(s.Why) + ")")
+		}
+		o.app.printf("%s %-7s %s%s\n", mark(t, s.Verb), s.Verb, term.Clean(s.Object.String()), why)
+	}
+	if !o.app.quiet {
+		o.app.say("dry run: nothing was changed in %s", o.cluster)
+	}
+}
+
+// ask lists what would be lost and asks.
+func (o *applyOptions) ask(ctx context.Context, p *cluster.Plan) error {
+	var lost []string
+	for _, s := range slices.Concat(p.Steps, p.Prune) {
+		switch s.Verb {
+		case cluster.Remove:
+			lost = append(lost, "remove "+s.Object.String()+s.Object.Loss())
+		case cluster.Replace:
+			lost = append(lost, fmt.Sprintf("replace %s, since %s can't be changed", s.Object, s.Why))
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	for _, l := range lost {
+		o.app.say("will %s", term.Clean(l))
+	}
+	return o.confirm(ctx, fmt.Sprintf("%s in %s?", gerund(p), o.cluster))
+}
+
+// gerund words the question.
+func gerund(p *cluster.Plan) string {
+	var parts []string
+	if n := p.Count(cluster.Remove); n > 0 {
+		parts = append(parts, "Remove "+plural(n, "object", "objects"))
+	}
+	if n := p.Count(cluster.Replace); n > 0 {
+		parts = append(parts, "Replace "+plural(n, "object", "objects"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// apply carries the plan out.
+func (o *applyOptions) apply(ctx context.Context, p *cluster.Plan) error {
+	tell, end := o.watch()
+	w := cluster.Waiting{Timeout: o.timeout, Patience: clusterPatience, NoGone: o.noWait, Tell: tell}
+	began := time.Now()
+	err := o.cluster.Apply(ctx, p, o.choices, w)
+	if err == nil && !o.noWait {
+		err = o.cluster.Wait(ctx, p.Objects(), w)
+	}
+	pruned := err == nil
+	if pruned {
+		err = o.cluster.Prune(ctx, p, w)
+	}
+	end()
+	if err != nil {
+		o.tellLeft(p, pruned, err)
+		return err
+	}
+	if !o.app.quiet {
+		o.app.say("%s", o.app.term.Green(o.summary(p, time.Since(began))))
+	}
+	return nil
+}
+
+// tellLeft tells how far an apply got.
+func (o *applyOptions) tellLeft(p *cluster.Plan, pruned bool, err error) {
+	var left []string
+	done := 0
+	for _, s := range p.Steps {
+		if s.Done {
+			done++
+		} else {
+			left = append(left, s.Object.String())
+		}
+	}
+	a := o.app
+	switch {
+	case len(left) > 0:
+		a.say("%d of %d objects are applied; not yet: %s", done, len(p.Steps), term.Clean(strings.Join(left, ", ")))
+	case !pruned:
+		a.say("all %d objects are applied", len(p.Steps))
+	}
+	if n := p.Count(cluster.Remove); n > 0 && !pruned {
+		a.say("nothing was removed: %s to go once the rest is ready", plural(n, "object is", "objects are"))
+	}
+	if errors.Is(err, context.Canceled) {
+		a.say("the same command goes on from here")
+	}
+}
+
+func (o *applyOptions) summary(p *cluster.Plan, d time.Duration) string {
+	var parts []string
+	for _, v := range []cluster.Verb{cluster.Create, cluster.Change, cluster.Replace, cluster.Remove} {
+		if n := p.Count(v); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, past[v]))
+		}
+	}
+	if n := p.Count(cluster.Keep); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d unchanged", n))
+	}
+	for _, s := range p.Prune {
+		if s.Verb == cluster.Leave {
+			parts = append(parts, fmt.Sprintf("%s left, since %s uses it", s.Object, s.Why))
+		}
+	}
+	line := strings.Join(parts, ", ")
+	if !o.noWait {
+		line += ", all ready"
+	}
+	return fmt.Sprintf("%s in %s", line, term.Duration(d))
+}

@@ -286,6 +286,21 @@ func (l *Labstar) PlanTargets(ctx context.Context, picked []Target) (*engine.Pla
 	return e.Plan(ctx, artifacts(picked))
 }
 
+// Measure says how large targets of the lab are and what they took to make, as far
+// as the store has them; it builds nothing.
+func (l *Labstar) Measure(ctx context.Context, targets []Target) ([]engine.Measure, error) {
+	e, err := l.newEngine()
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	items := make([][]*action.Artifact, len(targets))
+	for i, t := range targets {
+		items[i] = artifacts([]Target{t})
+	}
+	return e.Measure(ctx, items)
+}
+
 // Build builds the targets, all but the tests if none are named. Actions that
 // failed are in the report; the error is of the build as a whole.
 func (l *Labstar) Build(ctx context.Context, lab *Lab, targets ...string) (*Report, error) {

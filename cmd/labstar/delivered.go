@@ -23,6 +23,8 @@ type targetEvent struct {
 	At     string `json:"at,omitempty"`
 	Items  int    `json:"items,omitempty"`
 	Cached *bool  `json:"cached,omitempty"`
+	// Seconds is how long all that the target is made of took to build.
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 // printDelivered prints one line for each target.

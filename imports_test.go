@@ -34,11 +34,12 @@ var allowed = map[string][]string{
 	"internal/trace":     {"action", "internal/engine"},
 	"internal/flash":     {},
 	"internal/cluster":   {"action", "starlark/schema"},
+	"internal/kube":      {"internal/kube"},
 	"internal/doctor":    {"internal/sandbox", "internal/config", "internal/store"},
 
 	"starlark": {"action", "starlark"},
 	"stdlib":   {},
-	"builtins": {"action", "starlark/schema", "internal/format", "internal/lock", "internal/debian", "internal/download", "stdlib/profiles"},
+	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "stdlib/profiles"},
 
 	"": {"action", "internal", "starlark", "stdlib"},
 }

@@ -2,230 +2,290 @@ package k8s
 
 import (
 	"fmt"
-	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
-
-	"github.com/labstar/labstar/starlark/schema"
 )
 
-// kind checks the spec of the kinds that are known here.
-func (v *validator) kind(at, kind string, spec schema.Dict[any]) {
-	switch kind {
-	case "Pod":
-		v.pod(at, spec)
-	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
-		labels := v.template(at, spec)
-		v.selector(at, spec, labels)
-	case "Job":
-		v.template(at, spec)
-	case "CronJob":
-		if job, ok := v.dict(spec, at, "jobTemplate"); ok {
-			at = key(at, "jobTemplate")
-			if jobSpec, ok := v.dict(job, at, "spec"); ok {
-				v.template(key(at, "spec"), jobSpec)
-			}
-		}
-	case "Service":
-		v.service(at, spec)
+// checks are what schemas don't say of the kinds, as the API server has it in
+// pkg/apis/*/validation.
+var checks map[string]func(at, dict)
+
+func init() {
+	checks = map[string]func(at, dict){
+		"Pod":                      func(a at, d dict) { a.key("spec").pod(sub(d, "spec"), nil) },
+		"Deployment":               checkDeployment,
+		"ReplicaSet":               checkReplicas,
+		"StatefulSet":              checkStatefulSet,
+		"DaemonSet":                checkDaemonSet,
+		"Job":                      func(a at, d dict) { a.key("spec").job(sub(d, "spec")) },
+		"CronJob":                  checkCronJob,
+		"Service":                  checkService,
+		"Ingress":                  checkIngress,
+		"NetworkPolicy":            checkNetworkPolicy,
+		"ConfigMap":                checkConfigMap,
+		"Secret":                   checkSecret,
+		"PersistentVolumeClaim":    checkClaim,
+		"PersistentVolume":         checkVolume,
+		"Role":                     checkRole,
+		"ClusterRole":              checkRole,
+		"RoleBinding":              checkBinding,
+		"ClusterRoleBinding":       checkBinding,
+		"HorizontalPodAutoscaler":  checkAutoscaler,
+		"PodDisruptionBudget":      checkBudget,
+		"PriorityClass":            checkPriority,
+		"CustomResourceDefinition": checkDefinition,
 	}
 }
 
-// template checks the pods of a workload and returns their labels.
-func (v *validator) template(at string, spec schema.Dict[any]) schema.Dict[any] {
-	template, ok := v.dict(spec, at, "template")
-	if !ok {
-		v.fail(at, "", "template is missing")
-		return nil
+// podTemplate returns the pod template of a workload and its place: of a Pod, itself.
+func (o *object) podTemplate(c *checker) (at, dict, bool) {
+	a := at{c, o, nil}
+	switch o.kind {
+	case "Pod":
+		return a, o.value, true
+	case "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController":
+		t, ok := get[dict](sub(o.value, "spec"), "template")
+		return a.keys("spec", "template"), t, ok
+	case "CronJob":
+		t, ok := get[dict](sub(o.value, "spec", "jobTemplate", "spec"), "template")
+		return a.keys("spec", "jobTemplate", "spec", "template"), t, ok
 	}
-	at = key(at, "template")
-	var labels schema.Dict[any]
-	if meta, ok := v.dict(template, at, "metadata"); ok {
-		v.labels(meta, key(at, "metadata"), "labels", true)
-		v.labels(meta, key(at, "metadata"), "annotations", false)
-		if x, _ := meta.Get("labels"); x != nil {
-			labels, _ = x.(schema.Dict[any])
+	return a, nil, false
+}
+
+func (a at) nonNegative(d dict, fields ...string) {
+	for _, f := range fields {
+		if n, ok := number(d, f); ok && n < 0 {
+			a.key(f).fail("", "got %d, want 0 or more", n)
 		}
 	}
-	if pod, ok := v.dict(template, at, "spec"); ok {
-		v.pod(key(at, "spec"), pod)
-	} else {
-		v.fail(at, "", "spec is missing")
+}
+
+// template checks the pods of a workload.
+func (a at) template(spec dict, restart []string) {
+	t, ok := get[dict](spec, "template")
+	if !ok {
+		return // the schema has said so
 	}
-	return labels
+	a = a.key("template")
+	meta := sub(t, "metadata")
+	a.key("metadata").labels(meta, "labels", true)
+	a.key("metadata").labels(meta, "annotations", false)
+	if pod, ok := get[dict](t, "spec"); ok {
+		a.key("spec").pod(pod, restart)
+	} else {
+		a.fail("", "spec is missing")
+	}
 }
 
 // selector checks that a workload selects the pods that it makes.
-func (v *validator) selector(at string, spec, labels schema.Dict[any]) {
-	sel, ok := v.dict(spec, at, "selector")
-	if !ok {
-		v.fail(at, `give it "selector": {"matchLabels": …} with labels of template.metadata.labels`, "selector is missing")
-		return
-	}
-	at = key(at, "selector")
-	match, ok := v.dict(sel, at, "matchLabels")
+func (a at) selector(spec dict) {
+	sel, ok := get[dict](spec, "selector")
 	if !ok {
 		return
 	}
-	for _, e := range match {
+	labels := sub(spec, "template", "metadata", "labels")
+	a = a.key("selector")
+	a.labelSelector(sel)
+	if len(sub(sel, "matchLabels")) == 0 && len(list(sel, "matchExpressions")) == 0 {
+		a.fail(`give it matchLabels = {…} with labels of template.metadata.labels`, "the selector is empty")
+		return
+	}
+	for _, e := range sub(sel, "matchLabels") {
 		if got, ok := labels.Get(e.Key); !ok || got != e.Value {
-			v.fail(key(key(at, "matchLabels"), e.Key), "add it to template.metadata.labels",
-				"selects pods with %s=%v, which the template does not give them", e.Key, e.Value)
-		}
-	}
-}
-
-func (v *validator) pod(at string, spec schema.Dict[any]) {
-	names := map[string]bool{}
-	containers := v.list(spec, at, "containers")
-	if len(containers) == 0 {
-		v.fail(at, "", "containers is missing or empty")
-	}
-	v.containers(key(at, "containers"), containers, names)
-	v.containers(key(at, "initContainers"), v.list(spec, at, "initContainers"), names)
-}
-
-func (v *validator) containers(at string, list []any, names map[string]bool) {
-	for i, x := range list {
-		here := index(at, i)
-		c, ok := x.(schema.Dict[any])
-		if !ok {
-			v.fail(here, "", "got %s, want a dict", kindOf(x))
-			continue
-		}
-		if name, ok := v.str(c, here, "name", true); ok {
-			v.name(key(here, "name"), name, "lower-case letters, digits and '-', at most 63", validation.IsDNS1123Label)
-			if names[name] {
-				v.fail(key(here, "name"), "", "got the container name %q twice", name)
+			hint := "add it to template.metadata.labels"
+			if ok {
+				hint = fmt.Sprintf("template.metadata.labels has %s=%v", e.Key, got)
 			}
-			names[name] = true
+			a.keys("matchLabels", e.Key).fail(hint, "selects pods with %s=%v, which the template does not give them", e.Key, e.Value)
 		}
-		if image, ok := v.str(c, here, "image", true); ok {
-			v.image(key(here, "image"), image)
-		}
-		v.containerPorts(here, c)
-		v.environment(here, c)
+	}
+	if expr := list(sel, "matchExpressions"); len(expr) > 0 && len(a.c.problems) == 0 && !matches(sel, labels) {
+		a.key("matchExpressions").fail("", "the labels of the template are not selected")
 	}
 }
 
-// The grammar of an image reference (distribution/reference), without digest.
-var (
-	component = `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`
-	domain    = `(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]+)?`
-	reference = regexp.MustCompile(`^(?:` + domain + `/)?` + component + `(?:/` + component + `)*(?::[\w][\w.-]{0,127})?$`)
-	digest    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-)
-
-// image checks a reference. Of one with a late digest the name is checked.
-func (v *validator) image(at, s string) {
-	name, sum, hasDigest := strings.Cut(s, "@")
-	switch {
-	case v.late(s):
-		// A token starts with "@" itself, so NAME@TOKEN has two. Of anything else
-		// too little is known.
-		if !strings.HasPrefix(sum, "@") {
-			return
-		}
-	case hasDigest && !digest.MatchString(sum):
-		v.fail(at, "", "got the digest %q, want sha256: and 64 hexadecimal digits", clip(sum))
-		return
-	}
-	if reference.MatchString(name) {
-		return
-	}
-	if low := strings.ToLower(name); low != name && reference.MatchString(low) {
-		v.fail(at, "", "got the image %q, want lower case (did you mean %q?)", clip(name), low)
-		return
-	}
-	v.fail(at, "", "got the image %q, want [REGISTRY/]NAME[:TAG][@DIGEST]", clip(name))
-}
-
-func (v *validator) containerPorts(at string, c schema.Dict[any]) {
-	at2 := key(at, "ports")
-	seen := map[string]bool{}
-	for i, x := range v.list(c, at, "ports") {
-		p, ok := x.(schema.Dict[any])
-		if !ok {
-			v.fail(index(at2, i), "", "got %s, want a dict with containerPort", kindOf(x))
-			continue
-		}
-		v.port(p, index(at2, i), "containerPort", true)
-		if name, ok := v.str(p, index(at2, i), "name", false); ok {
-			v.name(key(index(at2, i), "name"), name, "lower-case letters, digits and '-', with a letter, at most 15", validation.IsValidPortName)
-			if seen[name] {
-				v.fail(key(index(at2, i), "name"), "", "got the port name %q twice", name)
+// labelSelector checks the form of a selector.
+func (a at) labelSelector(sel dict) {
+	a.labels(sel, "matchLabels", true)
+	a.each(sel, "matchExpressions", func(e at, d dict) {
+		op, values := str(d, "operator"), list(d, "values")
+		switch op {
+		case "In", "NotIn":
+			if len(values) == 0 {
+				e.fail("", "values is missing or empty: %s needs some", op)
 			}
-			seen[name] = true
-		}
-	}
-}
-
-// port checks a port number.
-func (v *validator) port(d schema.Dict[any], at, name string, must bool) {
-	x, ok := d.Get(name)
-	if !ok || x == nil {
-		if must {
-			v.fail(at, "", "%s is missing", name)
-		}
-		return
-	}
-	n, ok := x.(int64)
-	switch {
-	case !ok:
-		v.fail(key(at, name), "", "got %s, want a number", kindOf(x))
-	case n < 1 || n > 65535:
-		v.fail(key(at, name), "", "got %d, want a port from 1 to 65535", n)
-	}
-}
-
-// environment checks names and that values are strings, not numbers.
-func (v *validator) environment(at string, c schema.Dict[any]) {
-	list := v.list(c, at, "env")
-	at = key(at, "env")
-	for i, x := range list {
-		e, ok := x.(schema.Dict[any])
-		if !ok {
-			v.fail(index(at, i), "", `got %s, want a dict as {"name": …, "value": …}`, kindOf(x))
-			continue
-		}
-		if name, ok := v.str(e, index(at, i), "name", true); ok && len(validation.IsEnvVarName(name)) > 0 && !v.late(name) {
-			v.fail(key(index(at, i), "name"), "", "got the variable name %q, want letters, digits, '_', '-' and '.', not starting with a digit", clip(name))
-		}
-		if value, ok := e.Get("value"); ok && value != nil {
-			if _, isString := value.(string); !isString {
-				v.fail(key(index(at, i), "value"), "", "got %s, want a string: write %q", kindOf(value), fmt.Sprint(value))
+		case "Exists", "DoesNotExist":
+			if len(values) > 0 {
+				e.key("values").fail("leave it out", "got values with operator %q", op)
 			}
-		}
-	}
-}
-
-func (v *validator) service(at string, spec schema.Dict[any]) {
-	v.labels(spec, at, "selector", true)
-	ports := v.list(spec, at, "ports")
-	at = key(at, "ports")
-	for i, x := range ports {
-		here := index(at, i)
-		p, ok := x.(schema.Dict[any])
-		if !ok {
-			v.fail(here, "", "got %s, want a dict with port", kindOf(x))
-			continue
-		}
-		v.port(p, here, "port", true)
-		if name, ok := v.str(p, here, "name", len(ports) > 1); ok {
-			v.name(key(here, "name"), name, "lower-case letters, digits and '-', at most 63", validation.IsDNS1123Label)
-		}
-		switch t, _ := p.Get("targetPort"); t := t.(type) {
-		case string:
-			v.name(key(here, "targetPort"), t, "a number, or the name of a container's port", validation.IsValidPortName)
-		case nil:
 		default:
-			v.port(p, here, "targetPort", false)
-		}
-		if n, _ := p.Get("nodePort"); n != nil {
-			if n, ok := n.(int64); !ok || n < 30000 || n > 32767 {
-				v.fail(key(here, "nodePort"), "", "got %v, want a port from 30000 to 32767", n)
+			if op != "" {
+				e.key("operator").fail("", "got %q, want one of \"In\", \"NotIn\", \"Exists\", \"DoesNotExist\"%s", op, didYouMean(op, []string{"In", "NotIn", "Exists", "DoesNotExist"}))
 			}
 		}
+		if k := str(d, "key"); k != "" && len(validation.IsQualifiedName(k)) > 0 {
+			e.key("key").fail("", "got the key %q, want [PREFIX/]NAME", clip(k))
+		}
+	})
+}
+
+var always = []string{"Always", ""}
+
+func checkReplicas(a at, d dict) {
+	spec := sub(d, "spec")
+	a = a.key("spec")
+	a.nonNegative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit")
+	a.template(spec, always)
+	a.selector(spec)
+}
+
+func checkDeployment(a at, d dict) {
+	checkReplicas(a, d)
+	spec := sub(d, "spec")
+	a = a.key("spec")
+	a.nonNegative(spec, "progressDeadlineSeconds")
+	if deadline, ok := number(spec, "progressDeadlineSeconds"); ok {
+		if ready, _ := number(spec, "minReadySeconds"); deadline <= ready {
+			a.key("progressDeadlineSeconds").fail("", "got %d, want more than minReadySeconds, %d", deadline, ready)
+		}
+	}
+	strategy := sub(spec, "strategy")
+	a.key("strategy").rolling(strategy, "Recreate")
+	if r := sub(strategy, "rollingUpdate"); len(r) > 0 {
+		at := a.keys("strategy", "rollingUpdate")
+		unavailable, okU := at.share(r, "maxUnavailable")
+		surge, okS := at.share(r, "maxSurge")
+		if okU && okS && unavailable == 0 && surge == 0 {
+			at.key("maxUnavailable").fail("raise one of them", "got 0, and maxSurge is 0 too: no pod could ever be replaced")
+		}
+	}
+}
+
+func (a at) rolling(strategy dict, without string) {
+	if str(strategy, "type") == without && has(strategy, "rollingUpdate") {
+		a.key("rollingUpdate").fail("leave it out", "got rollingUpdate with type %q", without)
+	}
+}
+
+// share reads a number of pods or a percentage.
+func (a at) share(d dict, field string) (int64, bool) {
+	if n, ok := number(d, field); ok {
+		if n < 0 {
+			a.key(field).fail("", "got %d, want 0 or more", n)
+		}
+		return n, true
+	}
+	s, ok := get[string](d, field)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSuffix(s, "%"), 10, 64)
+	if err != nil || !strings.HasSuffix(s, "%") || n < 0 {
+		hint := ""
+		if err == nil {
+			hint = fmt.Sprintf("write %d without quotes, or %q", n, strings.TrimSuffix(s, "%")+"%")
+		}
+		a.key(field).fail(hint, "got %q, want a number, or a percentage such as \"25%%\"", clip(s))
+		return 0, false
+	}
+	if n > 100 && field == "maxUnavailable" {
+		a.key(field).fail("", "got %q, want at most 100%%", s)
+	}
+	return n, true
+}
+
+func checkStatefulSet(a at, d dict) {
+	checkReplicas(a, d)
+	spec := sub(d, "spec")
+	a = a.key("spec")
+	a.key("updateStrategy").rolling(sub(spec, "updateStrategy"), "OnDelete")
+	a.keys("updateStrategy", "rollingUpdate").nonNegative(sub(spec, "updateStrategy", "rollingUpdate"), "partition")
+	a.key("serviceName").name(str(spec, "serviceName"), dnsLabel, validation.IsDNS1123Label)
+	a.each(spec, "volumeClaimTemplates", func(c at, d dict) {
+		name := str(sub(d, "metadata"), "name")
+		if name == "" {
+			c.key("metadata").fail("", "name is missing")
+		}
+		c.keys("metadata", "name").name(name, dnsLabel, validation.IsDNS1123Label)
+		c.key("spec").claim(sub(d, "spec"))
+	})
+}
+
+func checkDaemonSet(a at, d dict) {
+	checkReplicas(a, d)
+	spec := sub(d, "spec")
+	a = a.key("spec")
+	a.key("updateStrategy").rolling(sub(spec, "updateStrategy"), "OnDelete")
+	r := sub(spec, "updateStrategy", "rollingUpdate")
+	at := a.keys("updateStrategy", "rollingUpdate")
+	unavailable, okU := at.share(r, "maxUnavailable")
+	surge, okS := at.share(r, "maxSurge")
+	if okU && okS && (unavailable == 0) == (surge == 0) {
+		at.key("maxSurge").fail("set one of them to 0", "got maxUnavailable and maxSurge, want one of them above 0")
+	}
+}
+
+func (a at) job(spec dict) {
+	a.nonNegative(spec, "parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes")
+	if n, ok := number(spec, "activeDeadlineSeconds"); ok && n < 1 {
+		a.key("activeDeadlineSeconds").fail("", "got %d, want 1 or more", n)
+	}
+	if str(spec, "completionMode") == "Indexed" && !has(spec, "completions") {
+		a.key("completionMode").fail("give it completions", "got \"Indexed\" without completions")
+	}
+	if has(spec, "selector") && !truth(spec, "manualSelector") {
+		a.key("selector").fail("leave it out", "got a selector: a Job makes its own, which no other pods have")
+	}
+	a.template(spec, []string{"OnFailure", "Never"})
+}
+
+func checkCronJob(a at, d dict) {
+	spec := sub(d, "spec")
+	a = a.key("spec")
+	if s := str(spec, "schedule"); has(spec, "schedule") && !a.c.late(s) {
+		if msg, hint := cronError(s); msg != "" {
+			a.key("schedule").fail(hint, "%s", msg)
+		}
+	}
+	a.nonNegative(spec, "startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit")
+	a.keys("jobTemplate", "spec").job(sub(spec, "jobTemplate", "spec"))
+}
+
+func checkAutoscaler(a at, d dict) {
+	spec := sub(d, "spec")
+	a = a.key("spec")
+	low, ok := number(spec, "minReplicas")
+	if !ok {
+		low = 1
+	}
+	if low < 1 {
+		a.key("minReplicas").fail("", "got %d, want 1 or more", low)
+	}
+	if high, ok := number(spec, "maxReplicas"); ok && high < low {
+		a.key("maxReplicas").fail("", "got %d, want at least minReplicas, %d", high, low)
+	}
+}
+
+func checkBudget(a at, d dict) {
+	spec := sub(d, "spec")
+	a = a.key("spec")
+	if has(spec, "minAvailable") && has(spec, "maxUnavailable") {
+		a.key("maxUnavailable").fail("leave one of them out", "got minAvailable and maxUnavailable, want one of them")
+	}
+	a.share(spec, "minAvailable")
+	a.share(spec, "maxUnavailable")
+	a.key("selector").labelSelector(sub(spec, "selector"))
+}
+
+func checkPriority(a at, d dict) {
+	if n, ok := number(d, "value"); ok && n > 1_000_000_000 && !strings.HasPrefix(a.o.name, "system-") {
+		a.key("value").fail("", "got %d, want at most 1000000000: higher ones are the system's", n)
+	}
+	if strings.HasPrefix(a.o.name, "system-") && !slices.Contains([]string{"system-node-critical", "system-cluster-critical"}, a.o.name) {
+		a.keys("metadata", "name").fail("", "got the name %q, and those with system- are the system's", a.o.name)
 	}
 }

@@ -63,6 +63,9 @@ func NewArtifactWith(a *action.Artifact, typeName string, attrs Attrs) *Artifact
 // where the string is used.
 func LateText(a *action.Artifact) starlark.String { return starlark.String(a.Token(action.Text)) }
 
+// Attrs returns the attributes, as they were given to NewArtifactWith.
+func (a *Artifact) Attrs() Attrs { return a.attrs }
+
 func (a *Artifact) String() string { return a.Token(action.Path) }
 
 // Type returns the name given to NewArtifact.

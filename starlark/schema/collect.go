@@ -4,6 +4,8 @@ import (
 	"reflect"
 
 	"go.starlark.net/starlark"
+
+	"github.com/labstar/labstar/action"
 )
 
 // Lists and dicts, and the plain values of Any.
@@ -196,6 +198,10 @@ func (u *unpacker) plain(v starlark.Value, at *path, depth int) any {
 			out = append(out, Entry[any]{key, u.plain(x, at, depth+1)})
 		})
 		return out
+	case *Secret:
+		if u.param.secrets {
+			return action.SecretToken(v.Name)
+		}
 	case *Artifact:
 		var s string
 		convertLate(u, v, reflect.ValueOf(&s).Elem(), at)

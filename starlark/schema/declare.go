@@ -36,6 +36,7 @@ type Param struct {
 	Paths    bool // a string that may hold an artifact's path
 	Text     bool // an artifact given instead of a string stands for its content
 
+	secrets  bool // of Any: a secret stands for its token
 	optional bool // None is the same as not given
 	convert  converter
 }

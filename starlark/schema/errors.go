@@ -3,6 +3,8 @@ package schema
 import (
 	"fmt"
 	"strings"
+
+	"go.starlark.net/starlark"
 )
 
 // Error is one thing wrong with a call of a builtin, for the person who wrote
@@ -17,6 +19,13 @@ type Error struct {
 	Msg     string // "got int, want string"
 	Hint    string // what to do about it; "" if Msg says it
 	Err     error  // what caused it, if anything
+
+	Label string // what the error is about, for the message, instead of Arg and Elem
+	// Root is the value in which RootElem is, where that is known: the host then
+	// points at what made the element, wherever in the script that is.
+	Root     starlark.Value
+	RootElem string
+	Place    *Place // where the error is, if in no script: a file that it read
 }
 
 func (e *Error) Error() string {
@@ -25,7 +34,11 @@ func (e *Error) Error() string {
 		b.WriteString(e.Builtin)
 		b.WriteString(": ")
 	}
-	if e.Arg != "" && !e.Name {
+	switch {
+	case e.Label != "":
+		b.WriteString(e.Label)
+		b.WriteString(": ")
+	case e.Arg != "" && !e.Name:
 		b.WriteString(e.Arg)
 		b.WriteString(e.Elem)
 		b.WriteString(": ")

@@ -47,6 +47,8 @@ type Session struct {
 	Scope   *action.Scope
 	Files   Files
 	Pins    Pins
+
+	origins map[starlark.Value]Origin
 }
 
 const sessionKey = "labstar.session"

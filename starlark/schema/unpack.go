@@ -18,6 +18,9 @@ type unpacker struct {
 	param *Param
 	index int // position of the argument being converted, -1 if by name
 	errs  []error
+
+	root   starlark.Value // the argument, or the part of it at prefix
+	prefix string
 }
 
 // path is where in an argument a value stands, innermost first. One is used
@@ -68,10 +71,14 @@ func (b *Builtin) unpack(c *Call, dst reflect.Value) error {
 	if missing := b.required &^ given; missing != 0 || unknown != nil {
 		b.unknownAndMissing(&u, unknown, given)
 	}
-	if len(u.errs) == 0 {
+	return joinErrors(u.errs)
+}
+
+func joinErrors(errs []error) error {
+	if len(errs) == 0 {
 		return nil
 	}
-	return errors.Join(u.errs...)
+	return errors.Join(errs...)
 }
 
 // find is index for the common, short case.
@@ -136,14 +143,14 @@ func (u *unpacker) convert(p *Param, index int, v starlark.Value, dst reflect.Va
 	if p.optional && v == starlark.None {
 		return
 	}
-	u.param, u.index = p, index
+	u.param, u.index, u.root = p, index, v
 	p.convert(u, v, dst, nil)
 }
 
 // fail reports that the value at the path is wrong.
 func (u *unpacker) fail(at *path, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	e := &Error{Builtin: u.call.builtin.name, Arg: u.param.Name, Elem: at.String(), Index: u.index, Msg: err.Error(), Err: errors.Unwrap(err)}
+	e := &Error{Builtin: u.call.builtin.name, Arg: u.param.Name, Elem: u.prefix + at.String(), Index: u.index, Root: u.root, RootElem: at.String(), Msg: err.Error(), Err: errors.Unwrap(err)}
 	u.errs = append(u.errs, e)
 	return e
 }

@@ -254,3 +254,11 @@ func (d *data) schema(code string) Schema {
 	}
 	return s
 }
+
+// Custom makes a kind of a CustomResourceDefinition.
+func Custom(apiVersion, name, plural string, namespaced bool, t *Type) *Kind {
+	return &Kind{APIVersion: apiVersion, Name: name, Plural: plural, Namespaced: namespaced, In: load().all(), custom: t}
+}
+
+// ObjectOf is the schema of objects of a type.
+func ObjectOf(t *Type) Schema { return Schema{Base: Object, typ: t} }

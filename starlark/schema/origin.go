@@ -1,0 +1,73 @@
+package schema
+
+import (
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// Place is a place in a file that a script read.
+type Place struct {
+	File      string
+	Line, Col int // 1-based, in characters
+	EndCol    int // after the last character
+	Source    string
+}
+
+// Origin says where a dict or a list comes from that a builtin made: it is a copy of
+// the element Elem of Root, or, if Place is set, it was read from a file.
+type Origin struct {
+	Root starlark.Value
+	Elem string
+	// Place returns where in the file an element of it is; "" is the value itself.
+	Place func(elem string) *Place
+}
+
+// SetOrigin records where a dict or list comes from.
+func (s *Session) SetOrigin(v starlark.Value, o Origin) {
+	if s.origins == nil {
+		s.origins = map[starlark.Value]Origin{}
+	}
+	s.origins[v] = o
+}
+
+// Origin returns what SetOrigin recorded.
+func (s *Session) Origin(v starlark.Value) (Origin, bool) {
+	switch v.(type) {
+	case *starlark.Dict, *starlark.List:
+		o, ok := s.origins[v]
+		return o, ok
+	}
+	return Origin{}, false
+}
+
+// Plain converts a value to what Any is, for builtins that take values of several
+// kinds. It may hold secrets, which become their tokens (action.SecretToken). arg and
+// elem name the place of v among the arguments.
+func (c *Call) Plain(arg, elem string, v starlark.Value) (Any, error) {
+	u := unpacker{call: c, param: &Param{Name: arg, secrets: true}, index: c.positionOf(arg), root: v, prefix: elem}
+	x := u.plain(v, nil, 0)
+	return x, joinErrors(u.errs)
+}
+
+// SplitElem cuts the first step from an element: `["a"][0]` is `"a"` and `[0]`.
+func SplitElem(elem string) (step, rest string) {
+	if elem == "" || elem[0] != '[' {
+		return "", ""
+	}
+	end := strings.IndexByte(elem, ']')
+	if strings.HasPrefix(elem, `["`) {
+		for i := 2; i < len(elem); i++ {
+			if elem[i] == '\\' {
+				i++
+			} else if elem[i] == '"' {
+				end = i + 1
+				break
+			}
+		}
+	}
+	if end < 0 || end >= len(elem) {
+		return "", ""
+	}
+	return elem[1:end], elem[end+1:]
+}

@@ -18,7 +18,7 @@ import (
 // HashedLabel is the label of objects that have a hash in their names: its value is
 // the name without the hash. `labstar apply` keeps old ones while something in the
 // cluster still uses them.
-const HashedLabel = "labstar.dev/hashed"
+const HashedLabel = "labstar/hashed"
 
 type hashedArgs struct {
 	Object starlark.Value `star:"object" doc:"a ConfigMap or a Secret, as a dict"`
@@ -30,7 +30,7 @@ var Hashed = schema.New("k8s_hashed", `k8s_hashed gives a ConfigMap or Secret a 
 The name gets "-" and ten digits of a hash over all that the object holds, so pods that
 refer to it by that name (object["metadata"]["name"]) are replaced when the content
 changes, and pods of before keep theirs. The object is made immutable and gets the
-label labstar.dev/hashed, by which `+"`labstar apply`"+` knows the old ones: it
+label labstar/hashed, by which `+"`labstar apply`"+` knows the old ones: it
 removes them when nothing uses them any more.
 
 Values may be known only after the build, and values of a Secret's stringData may be

@@ -79,6 +79,8 @@ type Spec struct {
 	// Quick marks an action that takes a second or so, which `labstar plan` may run
 	// for a preview. Not in the key.
 	Quick bool
+	// Component is what the action brings in, for a bill of materials. Not in the key.
+	Component *Component
 	// Title is for people: "busybox 1.37.0", "fetch gcc-14". Not in the key.
 	Title string
 	// Site is where the script made the action, innermost call first. Not in the key.
@@ -109,6 +111,20 @@ func (k OutputKind) String() string {
 		return "tree"
 	}
 	return "file"
+}
+
+// Component is something made elsewhere that an action brings into the graph: a
+// package, a source, a file. Whoever makes a bill of materials finds it by a walk
+// from an artifact down its inputs. An output of the action called "licence" says,
+// a line each, under which licences it is.
+type Component struct {
+	Kind    string // deb, source, npm, file, git, image
+	Name    string
+	Version string // "" if it has none
+	PURL    string // a package URL, "" if there is none
+	URL     string // where it comes from, if one place is known
+	SHA256  string // hex, of the file as it was fetched, "" if it is no file
+	Licence string // as its packager says it; "" if that is not known before it is fetched
 }
 
 // Output names one output of an action.
@@ -152,6 +168,8 @@ type Special struct {
 	Quick   bool
 	Secrets []string
 	Parts   map[string][]Frame
+
+	Component *Component
 
 	bound []*Action
 }

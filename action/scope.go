@@ -37,8 +37,8 @@ func (s *Scope) Action(spec Spec) (*Action, error) {
 		Op: spec.Op, Params: params, Inputs: spec.Inputs, Refs: refs, Outputs: spec.Outputs,
 		Title: spec.Title, Site: spec.Site, Special: &none, scope: s,
 	}
-	if spec.Fixed != [32]byte{} || spec.Quick || spec.Secrets != nil || spec.Parts != nil {
-		a.Special = &Special{Fixed: spec.Fixed, Quick: spec.Quick, Secrets: spec.Secrets, Parts: spec.Parts}
+	if spec.Fixed != [32]byte{} || spec.Quick || spec.Secrets != nil || spec.Parts != nil || spec.Component != nil {
+		a.Special = &Special{Fixed: spec.Fixed, Quick: spec.Quick, Secrets: spec.Secrets, Parts: spec.Parts, Component: spec.Component}
 	}
 	a.definition = a.define()
 	a.bind()

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/format/sysconf"
 )
 
 // accountFiles are those that the users make.
@@ -139,7 +140,7 @@ func (c *composer) sysusers(ctx context.Context, acc *accountParams) error {
 			return err
 		}
 		for line := range strings.Lines(text) {
-			acc.sysuser(fieldsQuoted(line))
+			acc.sysuser(sysconf.Fields(line))
 		}
 	}
 	return nil
@@ -153,12 +154,7 @@ func (a *accountParams) sysuser(f []string) {
 	if len(f) < 2 {
 		return
 	}
-	at := func(i int) string {
-		if i < len(f) && f[i] != "-" {
-			return f[i]
-		}
-		return ""
-	}
+	at := func(i int) string { return sysconf.At(f, i) }
 	name := f[1]
 	switch strings.TrimRight(f[0], "!") {
 	case "g":
@@ -212,31 +208,6 @@ func (a *accountParams) freeID(want string) uint32 {
 		id--
 	}
 	return id
-}
-
-// fieldsQuoted splits a line at blanks, but not within double quotes. A comment
-// has no fields.
-func fieldsQuoted(line string) []string {
-	var out []string
-	line = strings.TrimSpace(line)
-	if strings.HasPrefix(line, "#") {
-		return nil
-	}
-	for line != "" {
-		if rest, ok := strings.CutPrefix(line, `"`); ok {
-			word, after, _ := strings.Cut(rest, `"`)
-			out = append(out, word)
-			line = strings.TrimLeft(after, " \t")
-			continue
-		}
-		i := strings.IndexAny(line, " \t")
-		if i < 0 {
-			return append(out, line)
-		}
-		out = append(out, line[:i])
-		line = strings.TrimLeft(line[i:], " \t")
-	}
-	return out
 }
 
 // tables writes passwd(5), group(5) and shadow(5).

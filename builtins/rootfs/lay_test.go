@@ -9,14 +9,15 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/buildtest"
+	"github.com/labstar/labstar/internal/debian"
 	"github.com/labstar/labstar/internal/format/dynlink/elftest"
 	"github.com/labstar/labstar/internal/format/ldcache"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
-// debian is a tree as debian_packages makes one: /usr merged, accounts, a cache,
+// debianTree is a tree as debian_packages makes one: /usr merged, accounts, a cache,
 // and a package that declares a user.
-func debian(t *testing.T, lab *buildtest.Lab, lib string) *schema.Artifact {
+func debianTree(t *testing.T, lab *buildtest.Lab, lib string) *schema.Artifact {
 	t.Helper()
 	cache, err := ldcache.Encode([]ldcache.Library{{Name: lib, Path: "/usr/lib/" + lib, Flags: ldcache.X8664}})
 	if err != nil {
@@ -44,7 +45,7 @@ func TestUsrMerge(t *testing.T) {
 			"bin/busybox": {Text: elftest.File{}.String(), Mode: 0o755}, "bin/sh": {Target: "busybox"}, "sbin/init": {Target: "../bin/busybox"},
 			"usr/bin/env": {Target: "../../bin/busybox"}, "lib/deep/er/link": {Target: "../../../etc/x"}, "lib/deep/near": {Target: "../z"},
 		}),
-		"a": debian(t, lab, "liba.so"), "b": debian(t, lab, "libb.so"),
+		"a": debianTree(t, lab, "liba.so"), "b": debianTree(t, lab, "libb.so"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func TestUsrMerge(t *testing.T) {
 		t.Error(err)
 	}
 	for p, want := range map[string]string{
-		"etc/ssh/sshd_config": "UsePAM yes\n", "etc/pam.d/common-auth": "auth required pam_unix.so nullok\n", caBundle: "A\nB\n",
+		"etc/ssh/sshd_config": "UsePAM yes\n", "etc/pam.d/common-auth": "auth required pam_unix.so nullok\n", debian.CertificateBundle: "A\nB\n",
 	} {
 		if got := read(p); got != want {
 			t.Errorf("got %s with %q, want %q", p, got, want)
@@ -104,7 +105,7 @@ func TestUsrMerge(t *testing.T) {
 func TestUsrMergeConflict(t *testing.T) {
 	lab := buildtest.New(t)
 	globals, err := lab.TryEval(Builtins(), `r = rootfs([deb, other])`, starlark.StringDict{
-		"deb":   debian(t, lab, "liba.so"),
+		"deb":   debianTree(t, lab, "liba.so"),
 		"other": lab.Tree(map[string]buildtest.Node{"bin/x": {Text: "one"}, "usr/bin/x": {Text: "two"}}),
 	})
 	if err != nil {

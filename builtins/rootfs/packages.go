@@ -2,10 +2,9 @@ package rootfs
 
 import (
 	"context"
-	"path"
-	"strings"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/debian"
 )
 
 // What maintainer scripts would leave behind, for the packages that most systems
@@ -27,8 +26,6 @@ var pamFiles = map[string]string{
 	"common-session":                "session required pam_unix.so\n",
 	"common-session-noninteractive": "session required pam_unix.so\n",
 }
-
-const caBundle = "etc/ssl/certs/ca-certificates.crt"
 
 func (c *composer) packages(ctx context.Context) error {
 	for _, to := range sortedKeys(shipped) {
@@ -60,25 +57,14 @@ func (c *composer) there(ctx context.Context, p string) bool {
 }
 
 // certificates makes the one file of all certificate authorities that TLS clients
-// read, as update-ca-certificates would.
+// read.
 func (c *composer) certificates(ctx context.Context) error {
-	if c.there(ctx, caBundle) {
+	if c.there(ctx, debian.CertificateBundle) {
 		return nil
 	}
-	var bundle strings.Builder
-	err := c.below(ctx, "usr/share/ca-certificates", func(p string, n action.Node) error {
-		if n.Kind != action.Regular || path.Ext(p) != ".crt" {
-			return nil
-		}
-		b, err := readAll(ctx, c.env, n.Digest)
-		bundle.Write(b)
-		if len(b) > 0 && b[len(b)-1] != '\n' {
-			bundle.WriteByte('\n')
-		}
-		return err
-	})
-	if err != nil || bundle.Len() == 0 {
+	bundle, err := debian.Certificates(ctx, c.env, c.e)
+	if err != nil || len(bundle) == 0 {
 		return err
 	}
-	return c.text(ctx, text{Path: caBundle, Text: action.Late(bundle.String())})
+	return c.text(ctx, text{Path: debian.CertificateBundle, Text: action.Late(bundle)})
 }

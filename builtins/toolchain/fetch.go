@@ -10,8 +10,6 @@ import (
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/debian"
 	"github.com/labstar/labstar/internal/download"
-	"github.com/labstar/labstar/internal/format/archive"
-	"github.com/labstar/labstar/internal/format/deb"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -81,38 +79,6 @@ func explain(err error, name string) error {
 			"or list an archive that keeps old ones in debian.archive (LABSTAR_DEBIAN_ARCHIVE)", name, err, name)
 	}
 	return fmt.Errorf("fetching package %s: %w\n  hint: check the network, or name another mirror in debian.mirror (LABSTAR_DEBIAN_MIRROR)", name, err)
-}
-
-type unpackParams struct {
-	Drop []string `json:"drop,omitempty"`
-}
-
-var unpackOp = &action.Op{Name: "debian/unpack", Version: 1, Run: runUnpack}
-
-func runUnpack(ctx context.Context, env action.Env) error {
-	var p unpackParams
-	if err := env.Params(&p); err != nil {
-		return err
-	}
-	blob, err := env.OpenBlob(ctx, env.Input("deb").Digest)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	pkg, err := deb.Open(blob, blob.Size())
-	if err != nil {
-		return err
-	}
-	w, err := env.CreateTree("tree")
-	if err != nil {
-		return err
-	}
-	defer w.Abort()
-	if _, err := pkg.Unpack(ctx, w, deb.Options{Drop: p.Drop, Progress: env.Progress, Limits: archive.Limits{Size: 16 << 30}}); err != nil {
-		return err
-	}
-	_, err = w.Commit()
-	return err
 }
 
 // unlockedOp stands for what lab.lock doesn't have yet. It is never run: the

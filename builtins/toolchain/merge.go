@@ -66,6 +66,9 @@ func (m *merge) packages() error {
 		return last(a.Name) - last(b.Name)
 	})
 	for i, in := range inputs {
+		if in.Kind != action.Tree {
+			continue
+		}
 		err := m.edit.Merge(m.ctx, "", in.Digest, action.Refuse)
 		var conflict *action.ConflictError
 		if errors.As(err, &conflict) {

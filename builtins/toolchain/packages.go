@@ -34,8 +34,23 @@ Recommended packages are not followed: gcc alone has no C library to compile aga
 	callPackages, schema.Returns("a toolchain (tree) with the attributes packages (a dict of names to versions), suite and arch"))
 
 func callPackages(c *schema.Call, a *packagesArgs) (starlark.Value, error) {
-	if err := checkPackagesArgs(c, a); err != nil {
+	w, names, err := a.closure(c)
+	if err != nil {
 		return nil, err
+	}
+	act, versions, err := w.actions(names, a)
+	if err != nil {
+		return nil, err
+	}
+	return schema.NewArtifact(act.Output("tree"), "toolchain", starlark.StringDict{
+		"packages": versions, "suite": starlark.String(a.Suite), "arch": starlark.String(a.Arch),
+	}), nil
+}
+
+// closure returns the packages of a request and all that they depend on, sorted.
+func (a *packagesArgs) closure(c *schema.Call) (*walk, []string, error) {
+	if err := checkPackagesArgs(c, a); err != nil {
+		return nil, nil, err
 	}
 	w := &walk{c: c, prefix: a.Suite + "/" + a.Arch + "/", pins: map[string]pin{}, excluded: map[string]bool{}}
 	for _, n := range a.Exclude {
@@ -46,21 +61,13 @@ func callPackages(c *schema.Call, a *packagesArgs) (starlark.Value, error) {
 		roots = append(slices.Clone(roots), essentialName)
 	}
 	if err := w.run(roots); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	names := slices.Sorted(maps.Keys(w.pins))
-	if !w.missing {
-		if err := errors.Join(w.checkExcluded(a.Exclude), w.checkConflicts(names)); err != nil {
-			return nil, err
-		}
+	if w.missing {
+		return w, names, nil
 	}
-	act, versions, err := w.actions(names, a)
-	if err != nil {
-		return nil, err
-	}
-	return schema.NewArtifact(act.Output("tree"), "toolchain", starlark.StringDict{
-		"packages": versions, "suite": starlark.String(a.Suite), "arch": starlark.String(a.Arch),
-	}), nil
+	return w, names, errors.Join(w.checkExcluded(a.Exclude), w.checkConflicts(names))
 }
 
 func checkPackagesArgs(c *schema.Call, a *packagesArgs) error {
@@ -157,7 +164,6 @@ func (w *walk) checkConflicts(names []string) error {
 // actions makes fetch and unpack for each package, and the merge.
 func (w *walk) actions(names []string, a *packagesArgs) (*action.Action, *starlark.Dict, error) {
 	params := mergeParams{Arch: a.Arch, Versions: make(map[string]string, len(names))}
-	versions := starlark.NewDict(len(names))
 	inputs := make([]action.Input, 0, len(names))
 	var drop []string
 	if !a.Docs {
@@ -165,22 +171,12 @@ func (w *walk) actions(names []string, a *packagesArgs) (*action.Action, *starla
 	}
 	for _, n := range names {
 		p := w.pins[n]
-		fetch, err := newFetch(w.c, fetchParams{Name: n, Path: p.Path, Content: p.Digest}, "fetch "+n+" "+p.Version)
-		if err != nil {
-			return nil, nil, err
-		}
-		unpack, err := w.c.Action(action.Spec{
-			Op: unpackOp, Params: unpackParams{Drop: drop}, Title: "unpack " + n + " " + p.Version,
-			Inputs:  []action.Input{{Name: "deb", Artifact: fetch}},
-			Outputs: []action.Output{{Name: "tree", Kind: action.Tree}},
-		})
+		unpack, err := newUnpack(w.c, p, a.Suite, a.Arch, unpackParams{Drop: drop})
 		if err != nil {
 			return nil, nil, err
 		}
 		params.Versions[n] = p.Version
 		inputs = append(inputs, action.Input{Name: n, Artifact: unpack.Output("tree")})
-		// The keys are distinct strings and the dict is fresh: SetKey can't fail.
-		_ = versions.SetKey(starlark.String(n), starlark.String(p.Version))
 	}
 	spec := action.Spec{Op: mergeOp, Params: params, Inputs: inputs, Title: "toolchain " + title(a.Names),
 		Outputs: []action.Output{{Name: "tree", Kind: action.Tree}}}
@@ -188,7 +184,7 @@ func (w *walk) actions(names []string, a *packagesArgs) (*action.Action, *starla
 		spec.Op = unlockedOp
 	}
 	act, err := w.c.Action(spec)
-	return act, versions, err
+	return act, versionsOf(w.pins, names), err
 }
 
 // title names a toolchain for people by its first few packages.

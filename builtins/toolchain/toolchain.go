@@ -1,5 +1,5 @@
 // Package toolchain has the builtins that take programs and sources from
-// Debian: debian_packages and debian_source.
+// Debian: debian_packages, debian_layer and debian_source.
 //
 //	tools = debian_packages(["gcc", "libc6-dev", "make"])
 //	src   = debian_source("busybox")
@@ -14,6 +14,9 @@
 //	debian/fetch   one .deb by its SHA-256, from whichever mirror has it
 //	debian/unpack  its files as a tree, with /usr merged and documentation dropped
 //	debian/merge   all trees in one, plus what maintainer scripts would have made
+//
+// debian_layer is the same for an image: debian/layer keeps dpkg's records of the
+// packages and sets up what they need to run (layer.go, setup.go).
 package toolchain
 
 import (
@@ -22,7 +25,7 @@ import (
 )
 
 // Builtins returns the builtins of this group.
-func Builtins() []*schema.Builtin { return []*schema.Builtin{Packages, Source} }
+func Builtins() []*schema.Builtin { return []*schema.Builtin{Packages, Layer, Source} }
 
 // Resolvers returns what fills in the lock for this group, by kind of entry.
 func Resolvers() map[string]lock.Resolver {

@@ -3,7 +3,7 @@
 // zstd or not at all.
 //
 //	pkg, err := deb.Open(blob, blob.Size())
-//	control, err := pkg.Control()
+//	info, err := pkg.Info()
 //	stats, err := pkg.Unpack(ctx, treeWriter, deb.Options{})
 //
 // A package is hostile until shown otherwise: the ar is checked here, the tars
@@ -110,36 +110,60 @@ func formatVersion(name string, body *io.SectionReader) (string, error) {
 	return v, nil
 }
 
-// Control returns the text of the package's control file.
-func (p *Package) Control() ([]byte, error) {
+// Info is what the package says of itself: members of control.tar, "" for one that
+// is not there.
+type Info struct {
+	Control   string
+	MD5Sums   string
+	Conffiles string
+}
+
+// Info reads the package's control.tar.
+func (p *Package) Info() (Info, error) {
 	r, _, err := archive.Decompress(p.control, p.control.Size())
 	if err != nil {
-		return nil, fmt.Errorf("reading control.tar: %w", err)
+		return Info{}, fmt.Errorf("reading control.tar: %w", err)
 	}
 	defer r.Close()
+	var info Info
+	members := map[string]*string{"control": &info.Control, "md5sums": &info.MD5Sums, "conffiles": &info.Conffiles}
 	t := tar.NewReader(io.LimitReader(r, maxScripts))
 	for {
 		h, err := t.Next()
 		if err == io.EOF {
-			return nil, errors.New("reading control.tar: got no control file")
+			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading control.tar: %w", err)
+			return Info{}, fmt.Errorf("reading control.tar: %w", err)
 		}
-		if strings.TrimPrefix(h.Name, "./") != "control" || h.Typeflag != tar.TypeReg {
+		name := strings.TrimPrefix(h.Name, "./")
+		into := members[name]
+		if into == nil || h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if h.Size > maxControl {
-			return nil, fmt.Errorf("reading control.tar: got a control file of %d bytes, want at most %d", h.Size, maxControl)
+		if h.Size > maxControl<<4 || name == "control" && h.Size > maxControl {
+			return Info{}, fmt.Errorf("reading control.tar: got a %s file of %d bytes, want at most %d", name, h.Size, maxControl)
 		}
-		return io.ReadAll(t)
+		b, err := io.ReadAll(t)
+		if err != nil {
+			return Info{}, fmt.Errorf("reading control.tar: %w", err)
+		}
+		*into = string(b)
 	}
+	if info.Control == "" {
+		return Info{}, errors.New("reading control.tar: got no control file")
+	}
+	return info, nil
 }
 
 // Options say what to make of the package's files.
 type Options struct {
 	// Drop leaves out the directories named (and what is below them).
 	Drop []string
+	// Copyright, if set, is given each copyright file (usr/share/doc/NAME/copyright);
+	// KeepCopyright lets these into the tree although they are below Drop.
+	Copyright     func(name string, text []byte)
+	KeepCopyright bool
 	// Limits bound what is unpacked; zero fields have archive's defaults.
 	Limits archive.Limits
 	// Progress is told the packed bytes read so far and in all.
@@ -150,7 +174,7 @@ type Options struct {
 // with /bin, /sbin, /lib and /lib64 moved below /usr. It neither commits w nor
 // aborts it.
 func (p *Package) Unpack(ctx context.Context, w action.TreeWriter, opt Options) (archive.Stats, error) {
-	return archive.Unpack(ctx, p.data, p.data.Size(), newUsr(w, opt.Drop), archive.Options{
+	return archive.Unpack(ctx, p.data, p.data.Size(), newUsr(w, opt), archive.Options{
 		Name: "data.tar", ExternalLinks: true, Owners: true, Limits: opt.Limits, Progress: opt.Progress,
 	})
 }

@@ -165,7 +165,7 @@ var/mail dir 2775 0:8`
 			t.Errorf("%s: got\n%s\nwant\n%s", c, got, want)
 		}
 		p, _ := Open(bytes.NewReader(b), int64(len(b)))
-		if control, err := p.Control(); err != nil || string(control) != "content of ./control" {
+		if control, err := p.Info(); err != nil || control.Control != "content of ./control" {
 			t.Errorf("%s: got %q, %v", c, control, err)
 		}
 	}

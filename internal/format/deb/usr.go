@@ -1,8 +1,10 @@
 package deb
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -18,14 +20,14 @@ var UsrDirs = []string{"bin", "lib", "lib32", "lib64", "libx32", "sbin"}
 // wants. It is safe for use by several goroutines, as a TreeWriter must be.
 type usr struct {
 	action.TreeWriter
-	drop []string
+	opt Options
 
 	mu   sync.Mutex
 	from map[string]string // the package's name of each path that was moved, and of those in usr
 }
 
-func newUsr(w action.TreeWriter, drop []string) *usr {
-	return &usr{TreeWriter: w, drop: drop, from: map[string]string{}}
+func newUsr(w action.TreeWriter, opt Options) *usr {
+	return &usr{TreeWriter: w, opt: opt, from: map[string]string{}}
 }
 
 // place returns where p goes; ok is false if it is dropped. A file that comes
@@ -39,9 +41,11 @@ func (u *usr) place(p string, dir bool) (to string, ok bool, err error) {
 	if slices.Contains(UsrDirs, top) && (below || dir) {
 		to = "usr/" + p
 	}
-	for _, d := range u.drop {
+	for _, d := range u.opt.Drop {
 		if to == d || strings.HasPrefix(to, d+"/") {
-			return "", false, nil
+			if _, is := isCopyright(to); !is || !u.opt.KeepCopyright {
+				return to, false, nil
+			}
 		}
 	}
 	if !dir && strings.HasPrefix(to, "usr/") {
@@ -68,6 +72,14 @@ func (u *usr) File(path string, a action.Attr, r io.Reader) (action.Digest, erro
 	if err != nil {
 		return action.Digest{}, err
 	}
+	if name, is := isCopyright(to); is && u.opt.Copyright != nil && strings.HasSuffix(to, "/copyright") {
+		b, err := io.ReadAll(io.LimitReader(r, maxControl))
+		if err != nil {
+			return action.Digest{}, err
+		}
+		u.opt.Copyright(name, b)
+		r = io.MultiReader(bytes.NewReader(b), r)
+	}
 	if !ok {
 		_, err := io.Copy(io.Discard, r)
 		return action.Digest{}, err
@@ -75,8 +87,23 @@ func (u *usr) File(path string, a action.Attr, r io.Reader) (action.Digest, erro
 	return u.TreeWriter.File(to, a, r)
 }
 
-func (u *usr) Symlink(path, target string, a action.Attr) error {
-	to, ok, err := u.place(path, false)
+// CopyrightOf starts the text that stands for a copyright file which is a link to
+// that of another package, whose name follows.
+const CopyrightOf = "see: "
+
+// isCopyright recognises usr/share/doc/NAME/copyright, and the link by which a
+// package has the folder of another: usr/share/doc/NAME.
+func isCopyright(p string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(p, "usr/share/doc/")
+	name, base, _ := strings.Cut(rest, "/")
+	return name, ok && name != "" && (base == "" || base == "copyright")
+}
+
+func (u *usr) Symlink(p, target string, a action.Attr) error {
+	to, ok, err := u.place(p, false)
+	if name, is := isCopyright(to); is && u.opt.Copyright != nil {
+		u.opt.Copyright(name, []byte(CopyrightOf+path.Base(strings.TrimSuffix(target, "/copyright"))+"\n"))
+	}
 	if err != nil || !ok {
 		return err
 	}

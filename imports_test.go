@@ -35,11 +35,13 @@ var allowed = map[string][]string{
 	"internal/flash":     {},
 	"internal/cluster":   {"action", "starlark/schema"},
 	"internal/kube":      {"internal/kube"},
+	"internal/registry":  {"action", "internal/download", "internal/registry"},
 	"internal/doctor":    {"internal/sandbox", "internal/config", "internal/store"},
 
 	"starlark": {"action", "starlark"},
 	"stdlib":   {},
 	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "stdlib/profiles"},
+	"builtins": {"action", "starlark/schema", "internal/format", "internal/lock", "internal/debian", "internal/download", "internal/registry", "stdlib/profiles"},
 
 	"": {"action", "internal", "starlark", "stdlib"},
 }

@@ -1,0 +1,139 @@
+package registry
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Notes keeps small named values between runs; a store does. They may be lost.
+type Notes interface {
+	PutNote(name string, b []byte) error
+	Note(name string) ([]byte, error)
+}
+
+// book is what is known of one registry from earlier runs: uploads that were
+// not finished, and which repository has a blob, to mount it from there.
+type book struct {
+	in   Notes // nil: nothing is kept
+	name string
+
+	mu    sync.Mutex
+	read  bool
+	known noted
+}
+
+type noted struct {
+	Uploads map[string]pending `json:"uploads,omitempty"` // by repository@digest
+	Blobs   map[string]string  `json:"blobs,omitempty"`   // the repository's path, by digest
+}
+
+type pending struct {
+	Location string    `json:"location"`
+	Offset   int64     `json:"offset"`
+	At       time.Time `json:"at"`
+}
+
+// Limits of what is kept: registries remove uploads after some days.
+const (
+	pendingFor = 7 * 24 * time.Hour
+	maxBlobs   = 5000
+)
+
+func newBook(in Notes, registry string) *book { return &book{in: in, name: "registry-" + registry} }
+
+// load reads the note anew: other processes write it too, and whoever is last
+// should lose little of theirs.
+func (n *book) load() {
+	n.known = noted{Uploads: map[string]pending{}, Blobs: map[string]string{}}
+	if n.in == nil {
+		return
+	}
+	if b, err := n.in.Note(n.name); err == nil {
+		_ = json.Unmarshal(b, &n.known) // a damaged note is none
+	}
+	for k, p := range n.known.Uploads {
+		if time.Since(p.At) > pendingFor {
+			delete(n.known.Uploads, k)
+		}
+	}
+}
+
+// change loads the note, changes it and writes it; that it can't be written
+// (a store that is only read) costs a later run some time, and is no error.
+func (n *book) change(f func(*noted)) {
+	if n == nil || n.in == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.load()
+	f(&n.known)
+	if b, err := json.Marshal(n.known); err == nil {
+		_ = n.in.PutNote(n.name, b)
+	}
+}
+
+func noteKey(r *Repository, d v1.Descriptor) string { return r.Path() + "@" + d.Digest.String() }
+
+// upload returns where an earlier run left off.
+func (n *book) upload(r *Repository, d v1.Descriptor) (location string, offset int64) {
+	if n == nil {
+		return "", 0
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.read {
+		n.load()
+		n.read = true
+	}
+	p := n.known.Uploads[noteKey(r, d)]
+	return p.Location, p.Offset
+}
+
+// keep notes how far an upload is.
+func (n *book) keep(r *Repository, d v1.Descriptor, location string, offset int64) {
+	n.change(func(k *noted) { k.Uploads[noteKey(r, d)] = pending{location, offset, time.Now()} })
+}
+
+// forget drops the note of an upload that has ended.
+func (n *book) forget(r *Repository, d v1.Descriptor) {
+	if _, offset := n.upload(r, d); offset == 0 {
+		return
+	}
+	n.change(func(k *noted) { delete(k.Uploads, noteKey(r, d)) })
+}
+
+// has notes that the repository has blobs.
+func (n *book) has(r *Repository, blobs []v1.Descriptor) {
+	if n == nil {
+		return
+	}
+	n.change(func(k *noted) {
+		if len(k.Blobs) > maxBlobs {
+			k.Blobs = map[string]string{}
+		}
+		for _, d := range blobs {
+			k.Blobs[d.Digest.String()] = r.Path()
+		}
+	})
+}
+
+// where returns another repository of the registry that has the blob, or "".
+func (n *book) where(r *Repository, d v1.Descriptor) string {
+	if n == nil {
+		return ""
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.read {
+		n.load()
+		n.read = true
+	}
+	if at := n.known.Blobs[d.Digest.String()]; at != r.Path() {
+		return at
+	}
+	return ""
+}

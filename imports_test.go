@@ -40,8 +40,7 @@ var allowed = map[string][]string{
 
 	"starlark": {"action", "starlark"},
 	"stdlib":   {},
-	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "stdlib/profiles"},
-	"builtins": {"action", "starlark/schema", "internal/format", "internal/lock", "internal/debian", "internal/download", "internal/registry", "stdlib/profiles"},
+	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "internal/registry", "stdlib/profiles"},
 
 	"": {"action", "internal", "starlark", "stdlib"},
 }

@@ -10,5 +10,5 @@ import "embed"
 
 // FS holds the modules, by the name after "@stdlib//".
 //
-//go:embed *.star
+//go:embed *.star k8s/*.star
 var FS embed.FS

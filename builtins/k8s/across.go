@@ -401,7 +401,9 @@ func (a at) binds() {
 	}
 	a.each(a.o.value, "subjects", func(s at, d dict) {
 		if n := str(d, "name"); str(d, "kind") == "ServiceAccount" && n != "default" {
-			s.key("name").existsIn("ServiceAccount", str(d, "namespace"), n)
+			if a.c.find("ServiceAccount", "", n) == nil { // which may be in any namespace
+				s.key("name").existsIn("ServiceAccount", str(d, "namespace"), n)
+			}
 		}
 	})
 }

@@ -254,7 +254,7 @@ func didYouMean(got string, candidates []string) string {
 func (c *checker) names(kind, namespace string) []string {
 	var out []string
 	for _, o := range c.objects {
-		if o.kind == kind && (o.api == nil || !o.api.Namespaced || o.namespace == namespace) {
+		if o.kind == kind && (o.api == nil || !o.api.Namespaced || sameSpace(o.namespace, namespace)) {
 			out = append(out, o.name)
 		}
 	}
@@ -265,9 +265,15 @@ func (c *checker) names(kind, namespace string) []string {
 // find returns the object of a kind and name, nil if there is none.
 func (c *checker) find(kind, namespace, name string) *object {
 	for _, o := range c.objects {
-		if o.kind == kind && o.name == name && (o.api == nil || !o.api.Namespaced || o.namespace == namespace) {
+		if o.kind == kind && o.name == name && (o.api == nil || !o.api.Namespaced || sameSpace(o.namespace, namespace)) {
 			return o
 		}
 	}
 	return nil
+}
+
+// sameSpace reports whether two namespaces are one: that of an object which names none
+// is "default" mostly.
+func sameSpace(a, b string) bool {
+	return a == b || a == "" && b == "default" || a == "default" && b == ""
 }

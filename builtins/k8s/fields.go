@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/kube/openapi"
 	"github.com/labstar/labstar/starlark/schema"
 )
@@ -29,8 +30,6 @@ func kindOf(v any) string {
 		return "float"
 	case string:
 		return "string"
-	case *schema.Secret:
-		return "secret"
 	case []any:
 		return "list"
 	}
@@ -39,6 +38,9 @@ func kindOf(v any) string {
 
 // value checks x, which is not nil.
 func (a at) value(s *openapi.Schema, x any) {
+	if text, ok := x.(string); ok && a.misplacedSecret(text) {
+		return
+	}
 	if text, ok := x.(string); ok && a.c.late(text) && s.Base != openapi.Object && s.Base != openapi.List && s.Base != openapi.Map {
 		if s.Base == openapi.String || s.Base == openapi.Quantity || s.Base == openapi.IntOrString || s.Base == openapi.Any || s.Base == openapi.Time {
 			return
@@ -112,6 +114,19 @@ func (a at) wrongContainer(x any, want string, fields []string) {
 	a.fail(hint, "got %s, want a %s", kindOf(x), want)
 }
 
+// misplacedSecret reports a secret outside of a Secret.
+func (a at) misplacedSecret(text string) bool {
+	if len(action.SecretTokens(text)) == 0 {
+		return false
+	}
+	if steps := a.p.steps(); a.o.kind == "Secret" && len(steps) == 2 && (steps[0].key == "stringData" || steps[0].key == "data") {
+		return false
+	}
+	a.fail("make a Secret of it (secret_from of @stdlib//k8s.star) and refer to that: env = {NAME: from_secret(SECRET, KEY)}",
+		"got a secret, which may stand only in the data of a Secret")
+	return true
+}
+
 // wanted names a schema for people.
 func wanted(s *openapi.Schema) string {
 	switch s.Base {
@@ -141,9 +156,6 @@ func (a at) text(s *openapi.Schema, x any) {
 		switch x.(type) {
 		case int64, float64, bool:
 			a.fail("", "got %s, want a string: write %q", kindOf(x), scalar(x))
-		case *schema.Secret:
-			a.fail("make a Secret of it (secret_from of @stdlib//k8s.star) and refer to that with secretKeyRef",
-				"got a secret, which may stand only in the stringData of a Secret")
 		default:
 			a.fail("", "got %s, want %s", kindOf(x), wanted(s))
 		}

@@ -7,7 +7,6 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
-	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -33,8 +32,9 @@ changes, and pods of before keep theirs. The object is made immutable and gets t
 label labstar/hashed, by which `+"`labstar apply`"+` knows the old ones: it
 removes them when nothing uses them any more.
 
-Values may be known only after the build, and values of a Secret's stringData may be
-secrets, or lists of strings and secrets that are joined. A secret's value is in no key,
+A value may be a file, which stands for what it holds, or a string that is known only
+after the build; in the stringData of a Secret it may be a secret, or a list of strings
+and secrets that are joined. A secret's value is in no key,
 store, plan or log: the manifest has a token in its place, which `+"`labstar apply`"+`
 fills in, and the hash is derived from it by a slow function.
 
@@ -45,11 +45,11 @@ func callHashed(c *schema.Call, a *hashedArgs) (starlark.Value, error) {
 	if !ok {
 		return nil, c.ArgErrorf("object", "got %s, want a dict", a.Object.Type())
 	}
-	x, err := c.Plain("object", "", d)
+	x, err := plainObject(c, "object", "", d)
 	if err != nil {
 		return nil, err
 	}
-	o := newObject(joinParts(x.(dict)))
+	o := newObject(x)
 	if o.kind != "ConfigMap" && o.kind != "Secret" || o.name == "" {
 		return nil, c.ArgErrorf("object", "got %s, want a ConfigMap or a Secret with a name", o)
 	}
@@ -67,32 +67,6 @@ func callHashed(c *schema.Call, a *hashedArgs) (starlark.Value, error) {
 	return o.starlark(c.Session()), nil
 }
 
-// joinParts joins the lists of strings in the values of a Secret.
-func joinParts(d dict) dict {
-	if str(d, "kind") != "Secret" {
-		return d
-	}
-	values := sub(d, "stringData")
-	for i, e := range values {
-		parts, ok := e.Value.([]any)
-		if !ok {
-			continue
-		}
-		var b strings.Builder
-		for _, p := range parts {
-			s, isText := p.(string)
-			if ok = ok && isText; !ok {
-				break
-			}
-			b.WriteString(s)
-		}
-		if ok {
-			values[i].Value = b.String()
-		}
-	}
-	return d
-}
-
 type hashParams struct {
 	Object  dict          `json:"object"`
 	Secrets []action.Late `json:"secrets,omitempty"` // what is derived from each
@@ -102,9 +76,11 @@ type hashParams struct {
 func contentHash(c *schema.Call, o *object) (string, error) {
 	p := hashParams{Object: o.value}
 	var names []string
-	for _, e := range sub(o.value, "stringData") {
-		s, _ := e.Value.(string)
-		names = append(names, action.SecretTokens(s)...)
+	for _, field := range []string{"stringData", "data"} {
+		for _, e := range sub(o.value, field) {
+			s, _ := e.Value.(string)
+			names = append(names, action.SecretTokens(s)...)
+		}
 	}
 	for _, name := range names {
 		act, err := c.Action(action.Spec{

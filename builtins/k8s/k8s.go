@@ -112,12 +112,12 @@ func gather(c *schema.Call, arg string, v starlark.Value) ([]*object, error) {
 	walk = func(v starlark.Value, elem string, depth int) {
 		switch x := v.(type) {
 		case *starlark.Dict:
-			value, err := c.Plain(arg, elem, x)
+			value, err := plainObject(c, arg, elem, x)
 			if err != nil {
 				errs = append(errs, err)
 				return
 			}
-			out = append(out, newObjects(x, elem, value.(dict))...)
+			out = append(out, newObjects(x, elem, value)...)
 		case *starlark.List, starlark.Tuple:
 			if depth > 20 {
 				errs = append(errs, c.ArgErrorf(arg+elem, "got lists nested more than 20 deep"))

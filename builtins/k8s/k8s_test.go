@@ -20,7 +20,7 @@ func recipes(t *testing.T) starlark.StringDict {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := starlark.ExecFileOptions(&syntax.FileOptions{}, &starlark.Thread{}, "k8s.star", src, nil)
+	g, err := starlark.ExecFileOptions(&syntax.FileOptions{}, &starlark.Thread{}, "k8s.star", src, starlark.StringDict{"k8s_hashed": Hashed})
 	if err != nil {
 		t.Fatal(err)
 	}

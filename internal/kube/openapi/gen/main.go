@@ -38,7 +38,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	write("gen/docs.json.zst", docs)
+	write("../recipes/docs.json.zst", docs)
 }
 
 func write(name string, data []byte) {
@@ -362,11 +362,38 @@ func (u *union) text() string {
 func (u *union) docs() map[string]map[string]string {
 	out := map[string]map[string]string{}
 	for name, t := range u.types {
-		m := map[string]string{"": t.doc}
-		for f, fd := range t.fields {
-			m[f] = fd.doc
+		m := map[string]string{}
+		if t.doc != "" {
+			m[""] = brief(t.doc)
 		}
-		out[name] = m
+		for f, fd := range t.fields {
+			m[f] = brief(fd.doc)
+		}
+		out[name[strings.LastIndexByte(name, '.')+1:]] = m
+	}
+	return out
+}
+
+// brief is the first sentences of a description, some 200 characters.
+func brief(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if i := strings.Index(s, " More info:"); i > 0 {
+		s = s[:i]
+	}
+	out := ""
+	for rest := s; rest != ""; {
+		sentence, more, cut := strings.Cut(rest, ". ")
+		if cut {
+			sentence += "."
+		}
+		if out != "" && len(out)+len(sentence) > 200 {
+			break
+		}
+		out = strings.TrimSpace(out + " " + sentence)
+		rest = more
+	}
+	if len(out) > 400 {
+		out = strings.ToValidUTF8(out[:397], "") + "…"
 	}
 	return out
 }

@@ -14,12 +14,13 @@ const module = "github.com/labstar/labstar"
 // allowed is the picture of BUILD.md: which of our packages a package may
 // import. A folder stands for the packages below it; "" is package labstar.
 var allowed = map[string][]string{
-	"action":           {},
-	"internal/format":  {"action", "internal/format"},
-	"internal/rmtree":  {},
-	"internal/sparse":  {},
-	"internal/store":   {"action", "internal/store", "internal/rmtree", "internal/sparse"},
-	"internal/sandbox": {"action", "internal/sandbox"},
+	"action":            {},
+	"internal/format":   {"action", "internal/format"},
+	"internal/programs": {"action", "internal/format"},
+	"internal/rmtree":   {},
+	"internal/sparse":   {},
+	"internal/store":    {"action", "internal/store", "internal/rmtree", "internal/sparse"},
+	"internal/sandbox":  {"action", "internal/sandbox"},
 
 	"internal/jobserver": {},
 	"internal/download":  {},
@@ -40,7 +41,7 @@ var allowed = map[string][]string{
 
 	"starlark": {"action", "starlark"},
 	"stdlib":   {},
-	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "internal/registry", "stdlib/profiles"},
+	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "internal/programs", "internal/registry", "stdlib/profiles"},
 
 	"": {"action", "internal", "starlark", "stdlib"},
 }

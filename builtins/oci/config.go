@@ -4,46 +4,43 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/labstar/labstar/action"
-	"github.com/labstar/labstar/starlark/schema"
 )
 
 // configParams are how a container of the image is started.
 type configParams struct {
 	platform
-	Base        int                    `json:"base,omitempty"` // layers of the base
-	Layers      int                    `json:"layers"`
-	Entrypoint  []action.Late          `json:"entrypoint,omitempty"`
-	Cmd         []action.Late          `json:"cmd,omitempty"`
-	Env         map[string]action.Late `json:"env,omitempty"`
-	User        string                 `json:"user,omitempty"`
-	Workdir     string                 `json:"workdir,omitempty"`
-	Ports       []string               `json:"ports,omitempty"`
-	Volumes     []string               `json:"volumes,omitempty"`
-	StopSignal  string                 `json:"stopSignal,omitempty"`
-	Healthcheck *v1.HealthConfig       `json:"healthcheck,omitempty"`
-	Labels      map[string]action.Late `json:"labels,omitempty"`
+	Base         int                    `json:"base,omitempty"` // layers of the base
+	Layers       int                    `json:"layers"`
+	Packages     []int                  `json:"packages,omitempty"`     // layers that are made of packages
+	Unchecked    []string               `json:"unchecked,omitempty"`    // clean paths
+	AllowSecrets []string               `json:"allowSecrets,omitempty"` // absolute paths
+	Entrypoint   []action.Late          `json:"entrypoint,omitempty"`
+	Cmd          []action.Late          `json:"cmd,omitempty"`
+	Env          map[string]action.Late `json:"env,omitempty"`
+	User         string                 `json:"user,omitempty"`
+	Workdir      string                 `json:"workdir,omitempty"`
+	Ports        []string               `json:"ports,omitempty"`
+	Volumes      []string               `json:"volumes,omitempty"`
+	StopSignal   string                 `json:"stopSignal,omitempty"`
+	Healthcheck  *v1.HealthConfig       `json:"healthcheck,omitempty"`
+	Labels       map[string]action.Late `json:"labels,omitempty"`
 }
 
 // defaultPath is what a container's PATH is unless env has one, as docker sets it.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// configOp checks that the command and the user are in the layers, before these
-// are compressed, and writes the part of the configuration that says how a
-// container is started. The layers' folders are all that it reads.
-var configOp = &action.Op{Name: "oci/config", Version: 2, Check: true, Run: runConfig}
+// configOp looks for what would fail in a container (lint.go), before the layers are
+// compressed, and writes the part of the configuration that says how a container is
+// started.
+var configOp = &action.Op{Name: "oci/config", Version: 3, Check: true, Run: runConfig}
 
 func runConfig(ctx context.Context, env action.Env) error {
 	var p configParams
@@ -58,8 +55,7 @@ func runConfig(ctx context.Context, env action.Env) error {
 	if err != nil {
 		return err
 	}
-	u := users{ctx: ctx, content: env, e: e}
-	if err := errors.Join(runnable(ctx, e, config), u.check(p.User)); err != nil {
+	if err := p.lint(ctx, env, e, config); err != nil {
 		return err
 	}
 	b, err := json.Marshal(config)
@@ -78,7 +74,11 @@ func (p *configParams) lay(ctx context.Context, env action.Env) (*action.Edit, e
 		}
 	}
 	for i := range p.Layers {
-		if err := e.Merge(ctx, "", env.Input(fmt.Sprintf("layers[%d]", i)).Digest, action.Replace); err != nil {
+		root := env.Input(fmt.Sprintf("layers[%d]", i)).Digest
+		if err := hides(ctx, e, action.NewEdit(env, root)); err != nil {
+			return nil, fmt.Errorf("laying layers[%d]: %w", i, err)
+		}
+		if err := e.Merge(ctx, "", root, action.Replace); err != nil {
 			return nil, fmt.Errorf("laying layers[%d]: %w", i, err)
 		}
 	}
@@ -157,90 +157,4 @@ func (p *configParams) environment(below []string) []string {
 		env = append(env, k+"="+vars[k])
 	}
 	return env
-}
-
-// runnable reports that the image's command is not in it.
-func runnable(ctx context.Context, e *action.Edit, c v1.Config) error {
-	argv := append(slices.Clone(c.Entrypoint), c.Cmd...)
-	if len(argv) == 0 {
-		return nil // an image for others to build on
-	}
-	what := "entrypoint"
-	if len(c.Entrypoint) == 0 {
-		what = "cmd"
-	}
-	program := argv[0]
-	switch {
-	case strings.HasPrefix(program, "/"):
-	case strings.Contains(program, "/"):
-		program = path.Join("/", c.WorkingDir, program)
-	default:
-		search := strings.TrimPrefix(c.Env[0], "PATH=")
-		for dir := range strings.SplitSeq(search, ":") {
-			if e.Runnable(ctx, path.Join(dir, program)) == nil {
-				return nil
-			}
-		}
-		return fmt.Errorf("checking %s: %q is in no folder of the image's PATH %s", what, program, search)
-	}
-	if err := e.Runnable(ctx, program); err != nil {
-		return fmt.Errorf("checking %s: in the layers, %w", what, err)
-	}
-	return nil
-}
-
-// users looks up names in the image's own /etc.
-type users struct {
-	ctx     context.Context
-	content action.Content
-	e       *action.Edit
-}
-
-// check reports a user or group that is given by name and is not in the image.
-func (u users) check(user string) error {
-	name, group, _ := strings.Cut(user, ":")
-	return errors.Join(u.known(name, "user", "etc/passwd"), u.known(group, "group", "etc/group"))
-}
-
-func (u users) known(name, what, file string) error {
-	if _, err := strconv.ParseUint(name, 10, 32); name == "" || err == nil {
-		return nil
-	}
-	names, err := u.names(file)
-	if err != nil {
-		return err
-	}
-	if slices.Contains(names, name) {
-		return nil
-	}
-	if s := schema.Suggest(name, names); s != "" {
-		return fmt.Errorf("checking user: the layers have no %s %q (did you mean %q?)", what, name, s)
-	}
-	return fmt.Errorf("checking user: the layers have no %s %q in /%s; add it there, or give its number", what, name, file)
-}
-
-// names reads the first field of each line of passwd or group.
-func (u users) names(file string) ([]string, error) {
-	n, _, err := u.e.Resolve(u.ctx, file)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && n.Kind != action.Regular {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	b, err := u.content.OpenBlob(u.ctx, n.Digest)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	raw, err := io.ReadAll(b)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for line := range strings.Lines(string(raw)) {
-		name, _, _ := strings.Cut(line, ":")
-		names = append(names, name)
-	}
-	return names, nil
 }

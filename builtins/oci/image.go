@@ -3,6 +3,8 @@ package oci
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -12,22 +14,24 @@ import (
 )
 
 type imageArgs struct {
-	Layers      []*schema.Artifact        `star:"layers" kind:"tree" doc:"trees, one for each layer, lowest first; single files are laid with tree({\"path\": file})"`
-	Name        string                    `star:"name,keyword" doc:"repository and tag, as \"lab/web:1.0\" or \"registry.lan:5000/web\"; the tag is latest by default"`
-	Base        *schema.Artifact          `star:"base,keyword,optional" kind:"image" doc:"the image whose layers are below these, and whose settings hold where this one says nothing: of oci_pull, oci_image or oci_index"`
-	Entrypoint  []action.Late             `star:"entrypoint,keyword,optional" doc:"the command that a container runs; the cmd of base is then dropped"`
-	Cmd         []action.Late             `star:"cmd,keyword,optional" doc:"its default arguments, or the command if there is no entrypoint"`
-	Env         map[string]action.Late    `star:"env,keyword,optional" doc:"environment variables; PATH has a default"`
-	User        string                    `star:"user,keyword" default:"\"\"" doc:"USER or USER:GROUP, names or numbers; root by default"`
-	Workdir     string                    `star:"workdir,keyword" default:"\"\"" doc:"absolute path of the folder that the command starts in"`
-	Ports       []starlark.Value          `star:"ports,keyword,optional" doc:"ports that it listens on: 80 or \"53/udp\""`
-	Volumes     []string                  `star:"volumes,keyword,optional" doc:"absolute paths that hold data that outlives the container"`
-	StopSignal  string                    `star:"stop_signal,keyword" default:"\"\"" doc:"what ends the command, as \"SIGQUIT\"; SIGTERM by default"`
-	Healthcheck map[string]starlark.Value `star:"healthcheck,keyword,optional" doc:"how an engine tells that a container works: test (a list: the command), interval, timeout, start_period (as \"30s\"), retries"`
-	Labels      map[string]action.Late    `star:"labels,keyword,optional" doc:"labels in the image's configuration"`
-	Annotations map[string]action.Late    `star:"annotations,keyword,optional" doc:"annotations of the manifest"`
-	Platform    string                    `star:"platform,keyword" default:"\"\"" doc:"OS/ARCH or OS/ARCH/VARIANT; that of base, or linux/amd64, by default"`
-	Compression compress.Format           `star:"compression,keyword" default:"\"gzip\"" enum:"gzip,zstd,none" doc:"of the layers; every registry and runtime reads gzip"`
+	Layers       []*schema.Artifact        `star:"layers" kind:"tree" doc:"trees, one for each layer, lowest first; single files are laid with tree({\"path\": file})"`
+	Name         string                    `star:"name,keyword" doc:"repository and tag, as \"lab/web:1.0\" or \"registry.lan:5000/web\"; the tag is latest by default"`
+	Base         *schema.Artifact          `star:"base,keyword,optional" kind:"image" doc:"the image whose layers are below these, and whose settings hold where this one says nothing: of oci_pull, oci_image or oci_index"`
+	Entrypoint   []action.Late             `star:"entrypoint,keyword,optional" doc:"the command that a container runs; the cmd of base is then dropped"`
+	Cmd          []action.Late             `star:"cmd,keyword,optional" doc:"its default arguments, or the command if there is no entrypoint"`
+	Env          map[string]action.Late    `star:"env,keyword,optional" doc:"environment variables; PATH has a default"`
+	User         string                    `star:"user,keyword" default:"\"\"" doc:"USER or USER:GROUP, names or numbers; root by default"`
+	Workdir      string                    `star:"workdir,keyword" default:"\"\"" doc:"absolute path of the folder that the command starts in"`
+	Ports        []starlark.Value          `star:"ports,keyword,optional" doc:"ports that it listens on: 80 or \"53/udp\""`
+	Volumes      []string                  `star:"volumes,keyword,optional" doc:"absolute paths that hold data that outlives the container"`
+	StopSignal   string                    `star:"stop_signal,keyword" default:"\"\"" doc:"what ends the command, as \"SIGQUIT\"; SIGTERM by default"`
+	Healthcheck  map[string]starlark.Value `star:"healthcheck,keyword,optional" doc:"how an engine tells that a container works: test (a list: the command), interval, timeout, start_period (as \"30s\"), retries"`
+	Labels       map[string]action.Late    `star:"labels,keyword,optional" doc:"labels in the image's configuration"`
+	Annotations  map[string]action.Late    `star:"annotations,keyword,optional" doc:"annotations of the manifest"`
+	Unchecked    []string                  `star:"unchecked,keyword,optional" doc:"paths whose programs are not checked, folders with all that is below them"`
+	AllowSecrets []string                  `star:"allow_secrets,keyword,optional" doc:"paths of files that look like secrets and may be known to everybody"`
+	Platform     string                    `star:"platform,keyword" default:"\"\"" doc:"OS/ARCH or OS/ARCH/VARIANT; that of base, or linux/amd64, by default"`
+	Compression  compress.Format           `star:"compression,keyword" default:"\"gzip\"" enum:"gzip,zstd,none" doc:"of the layers; every registry and runtime reads gzip"`
 }
 
 // Image is the builtin `oci_image`.
@@ -44,8 +48,14 @@ podman and containerd read as it is, and docker load as a tar. Its attributes:
 - `+"`.archive`"+` is a tar for docker load, made only where it is used.
 
 Each tree is a layer of its own, so that a change in one leaves the others as they
-are. What would fail in a container is told before anything is packed. Times in the
-image are constant, so the same trees give the same digest.
+are. Times in the image are constant, so the same trees give the same digest.
+
+What would fail in a container is told before anything is packed: a program whose
+libraries, loader or interpreter are not in the image, or that is for another
+machine; a command or a health check that is not there, or that the user may not run;
+a user who is not there; a folder that would hide a link to another; and files that
+hold secrets (private keys, tokens, passwords). What comes from packages or from base
+is not searched for secrets.
 
 	image = oci_image([root, pages], name = "lab/web:1.0",
 	                  entrypoint = ["/usr/sbin/httpd", "-f", "-h", "/srv/www"], ports = [80])
@@ -74,6 +84,18 @@ func callImage(c *schema.Call, a *imageArgs) (starlark.Value, error) {
 	}
 	for i, tree := range a.Layers {
 		config.Inputs = append(config.Inputs, action.Input{Name: fmt.Sprintf("layers[%d]", i), Artifact: tree.Artifact})
+		if slices.Contains(start.Packages, i) {
+			continue
+		}
+		secrets, err := c.Action(action.Spec{
+			Op: secretsOp, Title: "secrets in " + tree.Action.Title,
+			Inputs:  []action.Input{{Name: "tree", Artifact: tree.Artifact}},
+			Outputs: []action.Output{{Name: "findings", Kind: action.File}},
+		})
+		if err != nil {
+			return nil, err
+		}
+		config.Inputs = append(config.Inputs, action.Input{Name: fmt.Sprintf("secrets[%d]", i), Artifact: secrets.Output("findings")})
 	}
 	checked, err := c.Action(config)
 	if err != nil {
@@ -129,4 +151,16 @@ func (a *imageArgs) layer(c *schema.Call, i int) (layer, error) {
 		return layer{}, err
 	}
 	return layer{blob: act.Output("layer"), descriptor: act.Output("descriptor"), tree: a.Layers[i].Artifact}, nil
+}
+
+// packages returns which layers are made of packages, of which the content is
+// public and the scripts are for whoever has their interpreters.
+func (a *imageArgs) packages() []int {
+	var list []int
+	for i, l := range a.Layers {
+		if op := l.Action.Op; op != nil && (strings.HasPrefix(op.Name, "debian/") || strings.HasPrefix(op.Name, "npm/")) {
+			list = append(list, i)
+		}
+	}
+	return list
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.starlark.net/starlark"
 
+	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -19,9 +21,21 @@ import (
 func (a *imageArgs) start(c *schema.Call) (configParams, error) {
 	p := configParams{
 		Layers: len(a.Layers), Entrypoint: a.Entrypoint, Cmd: a.Cmd, Env: a.Env, User: a.User, Workdir: a.Workdir,
-		Labels: a.Labels, Volumes: a.Volumes, StopSignal: a.StopSignal,
+		Labels: a.Labels, Volumes: a.Volumes, StopSignal: a.StopSignal, Packages: a.packages(), AllowSecrets: a.AllowSecrets,
 	}
 	var errs []error
+	for i, u := range a.Unchecked {
+		clean, err := action.CleanPath(u)
+		if err != nil || !strings.HasPrefix(u, "/") {
+			errs = append(errs, c.ArgErrorf(fmt.Sprintf("unchecked[%d]", i), "got %q, want an absolute path", u))
+		}
+		p.Unchecked = append(p.Unchecked, clean)
+	}
+	for i, s := range a.AllowSecrets {
+		if path.Clean(s) != s || !strings.HasPrefix(s, "/") {
+			errs = append(errs, c.ArgErrorf(fmt.Sprintf("allow_secrets[%d]", i), "got %q, want an absolute path", s))
+		}
+	}
 	for i, v := range a.Ports {
 		port, err := parsePort(v)
 		if err != nil {

@@ -10,21 +10,13 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/format/dynlink"
+	"github.com/labstar/labstar/internal/programs"
 )
-
-// programFolders hold what is run by name, and what init runs.
-var programFolders = []string{
-	"bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin",
-	"etc/init.d", "etc/rc.d", "etc/cron.daily", "etc/network/if-up.d",
-}
-
-// searchPath is where `#!/usr/bin/env NAME` looks.
-var searchPath = []string{"usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"}
 
 // survey is what a walk over a tree finds out about how it will run.
 type survey struct {
 	*composer
-	programs *programs
+	programs *programs.Checker
 	explicit map[string]bool // paths that the script of the lab lays
 	errs     []error
 
@@ -80,7 +72,7 @@ func (c *composer) check(ctx context.Context) error {
 		}
 	}
 	s.keymap = slices.ContainsFunc(c.p.Files, func(f laidFile) bool { return f.Path == keymapPath })
-	return errors.Join(slices.Concat(s.errs, s.programs.errors(ctx), s.kernelNeeds(k))...)
+	return errors.Join(slices.Concat(s.errs, s.programs.Errors(ctx), s.kernelNeeds(k))...)
 }
 
 func (s *survey) fail(format string, args ...any) {
@@ -107,11 +99,11 @@ func (s *survey) visit(ctx context.Context, name string, n action.Node) error {
 	if strings.Contains(name, "lib/modules/") && moduleName(name) == "af_packet" {
 		s.packet = true
 	}
-	folder := inProgramFolder(name)
+	folder := programs.InFolder(name)
 	if n.Kind != action.Regular || n.Digest.Size < 3 || n.Attr.Mode&0o111 == 0 && !folder && !s.explicit[name] || s.skipped(name) {
 		return nil
 	}
-	head, err := readHead(ctx, s.env, n.Digest)
+	head, err := programs.Head(ctx, s.env, n.Digest)
 	switch {
 	case err != nil:
 		return err
@@ -125,14 +117,14 @@ func (s *survey) visit(ctx context.Context, name string, n action.Node) error {
 		if s.elf == "" {
 			s.elf = "/" + name
 		}
-		return s.programs.check(ctx, name, n)
-	case !isScript(head) || !folder && !s.explicit[name]:
+		return s.programs.Check(ctx, name, n)
+	case !programs.IsScript(head) || !folder && !s.explicit[name]:
 		return nil
 	}
 	if s.script == "" {
 		s.script = "/" + name
 	}
-	if err := script(ctx, s.e, name, n, head); err != nil {
+	if err := programs.Script(ctx, s.e, name, n, head); err != nil {
 		if !s.explicit[name] && n.Attr.Mode&0o111 != 0 {
 			err = fmt.Errorf("%w; add it, or say unchecked = [%q] if nobody runs it", err, "/"+name)
 		}
@@ -199,40 +191,6 @@ func (s *survey) dhcpScript(ctx context.Context, by string, args []string) error
 		}
 	}
 	return fmt.Errorf("checking %q: it runs udhcpc, which puts no address on the interface without its script, and %w; say network = dhcp(\"eth0\")", by, err)
-}
-
-func inProgramFolder(name string) bool { return slices.Contains(programFolders, path.Dir(name)) }
-
-func isScript(head []byte) bool { return len(head) > 2 && head[0] == '#' && head[1] == '!' }
-
-// script checks the run bit and the interpreter of a script.
-func script(ctx context.Context, e *action.Edit, name string, n action.Node, head []byte) error {
-	if n.Attr.Mode&0o111 == 0 && inProgramFolder(name) {
-		return fmt.Errorf("checking script %q: it has no run bit (mode 0o%o); say modes = {%q: 0o755}", "/"+name, n.Attr.Mode, "/"+name)
-	}
-	line, _, _ := strings.Cut(string(head[2:]), "\n")
-	if strings.HasSuffix(line, "\r") {
-		return fmt.Errorf("checking script %q: its first line ends in a carriage return, so its interpreter is not found; save it with Unix line ends", "/"+name)
-	}
-	words := strings.Fields(line)
-	if len(words) == 0 || !strings.HasPrefix(words[0], "/") {
-		return fmt.Errorf("checking script %q: got the interpreter %q, want an absolute path", "/"+name, strings.TrimSpace(line))
-	}
-	if err := e.Runnable(ctx, words[0]); err != nil {
-		return fmt.Errorf("checking interpreter of script %q: %w", "/"+name, err)
-	}
-	if path.Base(words[0]) != "env" || len(words) < 2 || strings.HasPrefix(words[1], "-") {
-		return nil
-	}
-	if !inPath(ctx, e, words[1]) {
-		return fmt.Errorf("checking script %q: its interpreter %q is in none of the folders for programs", "/"+name, words[1])
-	}
-	return nil
-}
-
-// inPath reports whether a program is in a folder for programs.
-func inPath(ctx context.Context, e *action.Edit, name string) bool {
-	return slices.ContainsFunc(searchPath, func(dir string) bool { return e.Runnable(ctx, dir+"/"+name) == nil })
 }
 
 // actions are those of busybox' inittab.
@@ -304,7 +262,7 @@ func (s *survey) services(ctx context.Context) error {
 					s.failAt("service "+v.Name, "checking service %q: %w", v.Name, err)
 				}
 			case !simple(command) || strings.Contains(name, "/") || slices.Contains(shellWords, name):
-			case !inPath(ctx, s.e, name):
+			case !programs.InPath(ctx, s.e, name):
 				s.failAt("service "+v.Name, "checking service %q: the program %q is in none of the folders for programs", v.Name, name)
 			}
 		}
@@ -320,7 +278,7 @@ func (s *survey) network(ctx context.Context) error {
 	}
 	missing := map[string][]string{}
 	for _, u := range s.p.Uses {
-		if !inPath(ctx, s.e, u.Program) {
+		if !programs.InPath(ctx, s.e, u.Program) {
 			missing[u.By] = append(missing[u.By], u.Program)
 		}
 	}

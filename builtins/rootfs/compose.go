@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/programs"
 )
 
 // composeParams is what rootfs/compose is to do. Paths are clean.
@@ -201,7 +202,7 @@ func (c *composer) files(ctx context.Context) error {
 			}
 			continue
 		}
-		head, err := readHead(ctx, c.env, in.Digest)
+		head, err := programs.Head(ctx, c.env, in.Digest)
 		if err != nil {
 			return err
 		}
@@ -249,7 +250,7 @@ func (c *composer) put(ctx context.Context, p string, d action.Digest, attr acti
 
 // modeOf makes programs and scripts executable.
 func modeOf(head []byte) uint32 {
-	if isScript(head) || strings.HasPrefix(string(head), "\x7fELF") {
+	if programs.IsScript(head) || strings.HasPrefix(string(head), "\x7fELF") {
 		return action.ModeExec
 	}
 	return action.ModeFile
@@ -382,18 +383,3 @@ func readAll(ctx context.Context, env action.Env, d action.Digest) ([]byte, erro
 	defer b.Close()
 	return io.ReadAll(b)
 }
-
-// readHead returns the first bytes of a file.
-func readHead(ctx context.Context, env action.Env, d action.Digest) ([]byte, error) {
-	b, err := env.OpenBlob(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	head := make([]byte, min(d.Size, headSize))
-	n, err := io.ReadFull(b, head)
-	return head[:n], err
-}
-
-// headSize is as far as the kernel reads an interpreter's line (BINPRM_BUF_SIZE).
-const headSize = 256

@@ -15,6 +15,7 @@ import (
 	"github.com/labstar/labstar/internal/format/compress"
 	"github.com/labstar/labstar/internal/format/cpio"
 	"github.com/labstar/labstar/internal/format/kconfig"
+	"github.com/labstar/labstar/internal/programs"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -200,19 +201,19 @@ func (c *composer) rootInit(ctx context.Context, p initramfsParams) error {
 	if c.there(ctx, "init") {
 		return errors.New("making /init: the tree has one; leave root out, or the file")
 	}
-	programs := []string{"sh", "mount", "umount", "mkdir", "sleep", "cat", "switch_root"}
+	need := []string{"sh", "mount", "umount", "mkdir", "sleep", "cat", "switch_root"}
 	if len(p.Modules) > 0 {
-		programs = append(programs, "modprobe")
+		need = append(need, "modprobe")
 	}
-	for _, program := range programs {
-		if !inPath(ctx, c.e, program) {
+	for _, program := range need {
+		if !programs.InPath(ctx, c.e, program) {
 			return fmt.Errorf("making /init: the program %q is in none of the folders for programs; add busybox to the tree, with its option for it", program)
 		}
 	}
 	find := fmt.Sprintf("echo %s", p.Root)
 	if !strings.HasPrefix(string(p.Root), "/") {
 		find = fmt.Sprintf("findfs %s 2>/dev/null", p.Root)
-		if !inPath(ctx, c.e, "findfs") {
+		if !programs.InPath(ctx, c.e, "findfs") {
 			return errors.New("making /init: the program \"findfs\", which finds a root by its UUID, is in none of the folders for programs; add busybox to the tree, with FINDFS")
 		}
 	}

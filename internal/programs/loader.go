@@ -1,8 +1,11 @@
-package rootfs
+package programs
 
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -17,7 +20,7 @@ type loader struct {
 }
 
 // loader reads where a loader of the tree searches by itself.
-func (p *programs) loader(ctx context.Context, interp string) (*loader, error) {
+func (p *Checker) loader(ctx context.Context, interp string) (*loader, error) {
 	if l := p.loaders[interp]; l != nil {
 		return l, nil
 	}
@@ -48,7 +51,7 @@ func (p *programs) loader(ctx context.Context, interp string) (*loader, error) {
 	return l, err
 }
 
-func (p *programs) readCache(ctx context.Context) error {
+func (p *Checker) readCache(ctx context.Context) error {
 	p.cache = map[string][]string{}
 	text, err := p.readText(ctx, "etc/ld.so.cache")
 	if err != nil || text == "" {
@@ -72,12 +75,12 @@ var glibcDirs = []string{
 }
 
 // systemDirs are those of glibcDirs that are in the loader's text.
-func (p *programs) systemDirs(ctx context.Context, d action.Digest) ([]string, error) {
+func (p *Checker) systemDirs(ctx context.Context, d action.Digest) ([]string, error) {
 	const most = 8 << 20
 	if d.Size > most {
 		return nil, nil
 	}
-	b, err := p.env.OpenBlob(ctx, d)
+	b, err := p.Content.OpenBlob(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -98,4 +101,22 @@ func (p *programs) systemDirs(ctx context.Context, d action.Digest) ([]string, e
 		return all, nil
 	}
 	return dirs, nil
+}
+
+// readText returns a small file of the tree, "" if there is none.
+func (p *Checker) readText(ctx context.Context, name string) (string, error) {
+	n, _, err := p.Edit.Resolve(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && n.Kind != action.Regular {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	b, err := p.Content.OpenBlob(ctx, n.Digest)
+	if err != nil {
+		return "", err
+	}
+	defer b.Close()
+	text, err := io.ReadAll(b)
+	return string(text), err
 }

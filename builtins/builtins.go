@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/labstar/labstar/builtins/compose"
 	"github.com/labstar/labstar/builtins/disk"
 	"github.com/labstar/labstar/builtins/k8s"
 	"github.com/labstar/labstar/builtins/kernel"
@@ -34,6 +35,7 @@ func All() []*schema.Builtin {
 		disk.Builtins(),
 		npm.Builtins(),
 		oci.Builtins(),
+		compose.Builtins(),
 		k8s.Builtins(),
 		vm.Builtins(),
 	)

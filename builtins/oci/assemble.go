@@ -32,7 +32,7 @@ const (
 )
 
 // imageOp puts layers together: configuration, manifest, index, layout.
-var imageOp = &action.Op{Name: "oci/image", Version: 2, Run: runImage}
+var imageOp = &action.Op{Name: "oci/image", Version: 3, Run: runImage}
 
 func runImage(ctx context.Context, env action.Env) error {
 	var p imageParams

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"go.starlark.net/starlark"
 
+	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/buildtest"
 	"github.com/labstar/labstar/starlark/schema"
 )
@@ -147,6 +148,7 @@ func TestArchive(t *testing.T) {
 	if err := validate.Image(img); err != nil {
 		t.Error(err)
 	}
+	byContent := "registry.lan:5000/lab/web:sha-" + action.Of([]byte(lab.Text(attr(t, g["image"], "manifest")))).Hex()[:tagDigits]
 	var names []string
 	for r := tar.NewReader(bytes.NewReader(b)); ; {
 		h, err := r.Next()
@@ -157,6 +159,13 @@ func TestArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 		names = append(names, h.Name)
+		// Engines of old find the image's names in one file, those with containerd in the other.
+		if h.Name == "index.json" || h.Name == "manifest.json" {
+			text, err := io.ReadAll(r)
+			if err != nil || !strings.Contains(string(text), `"registry.lan:5000/lab/web:1.0"`) || !strings.Contains(string(text), `"`+byContent+`"`) {
+				t.Errorf("%s: got %s, want both names of the image (%s)", h.Name, text, byContent)
+			}
+		}
 	}
 	for _, want := range []string{"index.json", "manifest.json", "oci-layout"} {
 		if !slices.Contains(names, want) {

@@ -91,7 +91,7 @@ type indexParams struct {
 }
 
 // indexOp joins layouts: their blobs, and an index over their manifests.
-var indexOp = &action.Op{Name: "oci/index", Version: 1, Run: runIndex}
+var indexOp = &action.Op{Name: "oci/index", Version: 2, Run: runIndex}
 
 func runIndex(ctx context.Context, env action.Env) error {
 	var p indexParams

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"encoding/json"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -56,9 +57,25 @@ func entryOf(m v1.Manifest, name string) archiveEntry {
 	return e
 }
 
+// tagDigits is how many digits of an image's digest are in its second tag.
+const tagDigits = 12
+
+// contentTag is the name of an image by its content, in the repository of name: what a
+// compose file calls an image that an engine was given by `docker load`, which tells the
+// engine no digest. Package compose makes the same of image.ref.
+func contentTag(name string, d v1.Hash) string {
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name = name[:i]
+	}
+	return name + ":sha-" + d.Hex[:tagDigits]
+}
+
 // finish writes what is beside the blobs and sets the output "layout". index is
 // what index.json names, entry what manifest.json does.
 func (l *layout) finish(index v1.Descriptor, entry archiveEntry) error {
+	for _, name := range entry.RepoTags {
+		entry.RepoTags = append(entry.RepoTags, contentTag(name, index.Digest))
+	}
 	l.blobs.Attr.Mode = action.ModeDir
 	l.blobs.Sort()
 	blobs, err := l.env.PutDirectory(&l.blobs)

@@ -20,7 +20,7 @@ type pulledParams struct {
 }
 
 // pulledOp puts the blobs of a pulled image into a layout, as they are.
-var pulledOp = &action.Op{Name: "oci/pulled", Version: 1, Run: runPulled}
+var pulledOp = &action.Op{Name: "oci/pulled", Version: 2, Run: runPulled}
 
 func runPulled(ctx context.Context, env action.Env) error {
 	var p pulledParams

@@ -28,14 +28,11 @@ type clusterOptions struct {
 	name                           string // of the lab in the cluster
 	change                         bool   // --cluster-change
 	yes, noWait                    bool
-	timeout                        time.Duration
+	timeout, patience              time.Duration // see cluster.Waiting
 
 	cluster *cluster.Cluster
 	script  string // its path, as the record of clusters has it
 }
-
-// clusterPatience is for what seldom mends itself; see cluster.Waiting.
-const clusterPatience = 15 * time.Second
 
 func (o *clusterOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.context, "context", "", "`context` of the kubeconfig (default its current one)")

@@ -51,6 +51,7 @@ labstar apply --yes --timeout 10m --secret db=password.txt`,
 			fs.BoolVar(&o.choices.ForceConflicts, "force-conflicts", false, "take over fields and objects that others own")
 			fs.BoolVar(&o.choices.Recreate, "recreate", false, "remove and make anew what can't be changed")
 			o.waitFlags(fs)
+			fs.DurationVar(&o.patience, "patience", 30*time.Second, "how `long` an image may fail to be pulled, or a container to start, before the wait ends")
 			o.buildFlags(fs)
 			return o.run
 		},
@@ -150,25 +151,26 @@ func (o *applyOptions) ask(ctx context.Context, p *cluster.Plan) error {
 	for _, l := range lost {
 		o.app.say("will %s", term.Clean(l))
 	}
-	return o.confirm(ctx, fmt.Sprintf("%s in %s?", gerund(p), o.cluster))
+	return o.confirm(ctx, fmt.Sprintf("%s, in %s?", question(p), o.cluster))
 }
 
-// gerund words the question.
-func gerund(p *cluster.Plan) string {
+// question words what is lost.
+func question(p *cluster.Plan) string {
 	var parts []string
 	if n := p.Count(cluster.Remove); n > 0 {
-		parts = append(parts, "Remove "+plural(n, "object", "objects"))
+		parts = append(parts, "remove "+plural(n, "object", "objects"))
 	}
 	if n := p.Count(cluster.Replace); n > 0 {
-		parts = append(parts, "Replace "+plural(n, "object", "objects"))
+		parts = append(parts, "replace "+plural(n, "object", "objects"))
 	}
-	return strings.Join(parts, ", ")
+	text := strings.Join(parts, " and ")
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // apply carries the plan out.
 func (o *applyOptions) apply(ctx context.Context, p *cluster.Plan) error {
 	tell, end := o.watch()
-	w := cluster.Waiting{Timeout: o.timeout, Patience: clusterPatience, NoGone: o.noWait, Tell: tell}
+	w := cluster.Waiting{Timeout: o.timeout, Patience: o.patience, NoGone: o.noWait, Tell: tell}
 	began := time.Now()
 	err := o.cluster.Apply(ctx, p, o.choices, w)
 	if err == nil && !o.noWait {
@@ -201,12 +203,11 @@ func (o *applyOptions) tellLeft(p *cluster.Plan, pruned bool, err error) {
 		}
 	}
 	a := o.app
-	switch {
-	case len(left) > 0:
-		a.say("%d of %d objects are applied; not yet: %s", done, len(p.Steps), term.Clean(strings.Join(left, ", ")))
-	case !pruned:
-		a.say("all %d objects are applied", len(p.Steps))
+	rest := ""
+	if len(left) > 0 {
+		rest = "; not yet: " + term.Clean(strings.Join(left, ", "))
 	}
+	a.say("applied %d of %s%s", done, plural(len(p.Steps), "object", "objects"), rest)
 	if n := p.Count(cluster.Remove); n > 0 && !pruned {
 		a.say("nothing was removed: %s to go once the rest is ready", plural(n, "object is", "objects are"))
 	}
@@ -227,7 +228,7 @@ func (o *applyOptions) summary(p *cluster.Plan, d time.Duration) string {
 	}
 	for _, s := range p.Prune {
 		if s.Verb == cluster.Leave {
-			parts = append(parts, fmt.Sprintf("%s left, since %s uses it", s.Object, s.Why))
+			parts = append(parts, fmt.Sprintf("%s left, since %s", s.Object, s.Why))
 		}
 	}
 	line := strings.Join(parts, ", ")

@@ -68,7 +68,7 @@ func (o *clusterOptions) delete(ctx context.Context, args []string) error {
 	}
 	tell, end := o.watch()
 	began := time.Now()
-	err = o.cluster.Delete(ctx, sets, steps, cluster.Waiting{Timeout: o.timeout, Patience: clusterPatience, NoGone: o.noWait, Tell: tell})
+	err = o.cluster.Delete(ctx, sets, steps, cluster.Waiting{Timeout: o.timeout, NoGone: o.noWait, Tell: tell})
 	end()
 	if err != nil {
 		o.tellHeld(steps, err)

@@ -25,6 +25,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/klog/v2"
 )
 
 // Manager is the name under which labstar owns fields.
@@ -92,6 +94,8 @@ func Connect(o Options) (*Cluster, error) {
 	if c.Namespace, _, err = loader.Namespace(); err != nil {
 		return nil, kubeconfigError(err)
 	}
+	// What client-go logs, it returns too.
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	config.QPS = -1 // the server has flow control of its own
 	config.Timeout = perRequest
 	config.UserAgent = Manager + "/" + o.Version

@@ -24,7 +24,7 @@ type Owner struct {
 func (e *ConflictError) Error() string {
 	var parts []string
 	for _, o := range e.Owners {
-		parts = append(parts, fmt.Sprintf("%s is set by %s%s", list(o.Fields), o.Manager, role(o.Manager)))
+		parts = append(parts, fmt.Sprintf("%s%s has set %s", o.Manager, role(o.Manager), list(o.Fields)))
 	}
 	return fmt.Sprintf("%s: %s: leave it out of the script, or take it over with --force-conflicts", e.Object, strings.Join(parts, "; "))
 }

@@ -61,8 +61,7 @@ func passes(err error, reached bool) bool {
 	}
 	var cert *tls.CertificateVerificationError
 	var address *net.DNSError
-	var network *url.Error
-	return reached && errors.As(err, &network) && !errors.As(err, &cert) && !errors.As(err, &address)
+	return reached && !errors.As(err, &cert) && !errors.As(err, &address)
 }
 
 // apiStatus is what the server said, nil if err is not from it.
@@ -87,7 +86,11 @@ func (c *Cluster) explain(err error, doing string) error {
 	if doing != "" {
 		prefix = doing + ": "
 	}
-	if s := apiStatus(err); s != nil {
+	switch s := apiStatus(err); {
+	case s == nil:
+	case s.Code == http.StatusUnauthorized:
+		return fmt.Errorf("%s does not take the credentials%s: they may have expired, so log in again, or choose another context with --context (%w)", c, c.ofUser(), err)
+	default:
 		return fmt.Errorf("%s%w%s", prefix, err, c.remedy(s))
 	}
 	return fmt.Errorf("%s%w", prefix, c.unreachable(err))
@@ -96,8 +99,6 @@ func (c *Cluster) explain(err error, doing string) error {
 // remedy is what to do about what the server said, with what leads there.
 func (c *Cluster) remedy(s *metav1.Status) string {
 	switch {
-	case s.Code == http.StatusUnauthorized:
-		return fmt.Sprintf("; %s does not take the credentials%s: they may have expired, so log in again, or choose another context with --context", c, c.ofUser())
 	case s.Code == http.StatusForbidden && strings.Contains(s.Message, "exceeded quota"):
 		return "; ask for less, raise the ResourceQuota, or remove what is not needed"
 	case s.Code == http.StatusForbidden && strings.Contains(s.Message, " cannot "):

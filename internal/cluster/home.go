@@ -46,8 +46,12 @@ type WrongClusterError struct {
 }
 
 func (e *WrongClusterError) Error() string {
+	old := fmt.Sprintf(", or --context %s for the old one", e.Home.Context)
+	if e.Home.Context == e.Got.Context {
+		old = "" // the name leads elsewhere now
+	}
 	return fmt.Sprintf("%s is another cluster than the one this script was applied to, %s (context %s): say --context %s if you mean it for once, "+
-		"--cluster-change if it is the script's cluster from now on, or --context %s for the old one", e.Got, e.Home.Server, e.Home.Context, e.Got.Context, e.Home.Context)
+		"--cluster-change if it is the script's cluster from now on%s", e.Got, e.Home.Server, e.Home.Context, e.Got.Context, old)
 }
 
 // Check compares the cluster with the script's home.

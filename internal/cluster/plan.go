@@ -35,7 +35,7 @@ type Step struct {
 	Object *Object                    // what the script wants; what there is for Remove and Leave
 	Live   *unstructured.Unstructured // what there is; nil if there is nothing
 	Want   *unstructured.Unstructured // what there would be, as the server says
-	Why    string                     // of Replace: what can't be changed; of Leave: what uses it
+	Why    string                     // of Replace: what can't be changed; of Leave: why it stays
 	Done   bool
 
 	asked  bool    // Want is the server's answer, and not the script's word

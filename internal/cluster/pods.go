@@ -228,10 +228,14 @@ func after(sep, text string) string {
 
 // lastWarning is the last thing that the cluster complained about of an object.
 func (c *Cluster) lastWarning(ctx context.Context, ns string, uid types.UID) string {
+	return c.lastEvent(ctx, ns, uid, "type=Warning,")
+}
+
+func (c *Cluster) lastEvent(ctx context.Context, ns string, uid types.UID, selector string) string {
 	if uid == "" {
 		return ""
 	}
-	list, err := c.in(eventResource, ns).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.uid=" + string(uid)})
+	list, err := c.in(eventResource, ns).List(ctx, metav1.ListOptions{FieldSelector: selector + "involvedObject.uid=" + string(uid)})
 	if err != nil || len(list.Items) == 0 {
 		return ""
 	}
@@ -283,7 +287,8 @@ func (c *Cluster) lookAtClaim(ctx context.Context, o *Object, own state) state {
 			return state{}
 		}
 	}
-	if text := c.lastWarning(ctx, o.GetNamespace(), o.GetUID()); text != "" {
+	// That there is no volume is no warning to the cluster.
+	if text := c.lastEvent(ctx, o.GetNamespace(), o.GetUID(), ""); text != "" {
 		return failing(slow, "no volume is bound to it: %s", text)
 	}
 	return own

@@ -39,9 +39,8 @@ func (c *Cluster) superfluous(ctx context.Context, p *Plan) error {
 // users are the kinds whose objects refer to ConfigMaps and Secrets, and where. A
 // ReplicaSet is a revision that one can go back to, so it counts as long as it is kept.
 var users = []schema.GroupKind{
-	podKind,
-	{Group: "apps", Kind: "ReplicaSet"}, {Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"},
-	{Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"},
+	{Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"},
+	{Group: "batch", Kind: "CronJob"}, {Group: "batch", Kind: "Job"}, {Group: "apps", Kind: "ReplicaSet"}, podKind,
 }
 
 // leaveUsed keeps ConfigMaps and Secrets that something still uses: with a hash of the
@@ -50,23 +49,28 @@ var users = []schema.GroupKind{
 func (c *Cluster) leaveUsed(ctx context.Context, p *Plan) error {
 	spaces := map[string]bool{}
 	for _, s := range p.Prune {
-		if kind := s.Object.ID().Kind; kind == configMapKind || kind == secretKind {
+		if isConfig(s.Object.ID().Kind) {
 			spaces[s.Object.GetNamespace()] = true
 		}
 	}
 	for ns := range spaces {
 		used, err := c.used(ctx, p, ns)
-		if err != nil {
+		if err != nil && !forbidden(err) {
 			return err
 		}
 		for _, s := range p.Prune {
-			if by := used[s.Object.ID()]; by != "" {
-				s.Verb, s.Why = Leave, by
+			switch by := used[s.Object.ID()]; {
+			case by != "":
+				s.Verb, s.Why = Leave, by+" uses it"
+			case err != nil && s.Object.GetNamespace() == ns && isConfig(s.Object.ID().Kind):
+				s.Verb, s.Why = Leave, "you may not see whether something uses it"
 			}
 		}
 	}
 	return nil
 }
+
+func isConfig(kind schema.GroupKind) bool { return kind == configMapKind || kind == secretKind }
 
 // used tells which ConfigMaps and Secrets of a namespace are used, and by what. What is
 // to be removed, and what goes with it, does not count; and of what is to be changed

@@ -1,0 +1,476 @@
+package examples
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// clusterLab is what the scripts of these tests have in common.
+const clusterLab = `
+def image(name):
+    return "registry.example/%s@sha256:%s" % (name, 64 * "a")
+
+def pods(name, image, **more):
+    return {
+        "metadata": {"labels": {"app": name}},
+        "spec": dict(containers = [{"name": "main", "image": image}], **more),
+    }
+
+def workload(kind, name, image, replicas = None, **more):
+    spec = {"selector": {"matchLabels": {"app": name}}, "template": pods(name, image, **more)}
+    if kind == "Job":
+        spec = {"backoffLimit": 0, "template": pods(name, image, restartPolicy = "Never", **more)}
+    if kind == "StatefulSet":
+        spec["serviceName"] = name
+    if replicas != None:
+        spec["replicas"] = replicas
+    return {"apiVersion": "batch/v1" if kind == "Job" else "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": NS}, "spec": spec}
+
+def plain(kind, name, api = "v1", **fields):
+    return dict({"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": NS}}, **fields)
+`
+
+// webLab is a lab of a namespace, a configuration, a secret, a Deployment and its
+// Service.
+const webLab = `
+NS = "web"
+
+manifests = k8s_manifest([
+    plain("Service", "web", spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}),
+    workload("Deployment", "web", image("web"), replicas = REPLICAS, volumes = [
+        {"name": "config", "configMap": {"name": "web-CONFIG"}},
+        {"name": "database", "secret": {"secretName": "database"}},
+    ]),
+    plain("ConfigMap", "web-CONFIG", data = {"mode": "CONFIG"}),
+    plain("Secret", "database", stringData = {"url": "pg://web:@labstar-secret:db@@db/web"}),
+    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}},
+] + MORE)
+`
+
+// clusterTest is a lab with a cluster to apply it to.
+type clusterTest struct {
+	*lab
+	*controlPlane
+	t *testing.T
+}
+
+func (c *controlPlane) newLab(t *testing.T) *clusterTest {
+	t.Helper()
+	l := newLab(t, "tiny", t.TempDir()) // its script is written anew
+	l.env = append(l.env, "KUBECONFIG="+c.kubeconfig)
+	return &clusterTest{l, c, t}
+}
+
+// script writes the lab, with words replaced by others.
+func (c *clusterTest) script(text string, words ...string) {
+	c.t.Helper()
+	c.writeScript("lab.star", clusterLab+strings.NewReplacer(words...).Replace(text))
+}
+
+// labstar runs a command and wants its exit code, and every text in what it prints.
+func (c *clusterTest) labstar(code int, args []string, want ...string) string {
+	c.t.Helper()
+	if (args[0] == "apply" || args[0] == "delete") && !slices.Contains(args, "--timeout") {
+		args = append(slices.Clip(args), "--timeout", "1m")
+	}
+	out, err := c.command(args...).CombinedOutput()
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		c.t.Fatal(err)
+	}
+	if got != code {
+		c.t.Errorf("labstar %v: got exit code %d, want %d:\n%s", args, got, code, out)
+	}
+	for _, w := range want {
+		if !strings.Contains(string(out), w) {
+			c.t.Errorf("labstar %v: want %q in\n%s", args, w, out)
+		}
+	}
+	c.t.Logf("labstar %s\n%s", strings.Join(args, " "), out)
+	return string(out)
+}
+
+func TestCluster(t *testing.T) {
+	endToEnd(t)
+	c := startControlPlane(t)
+	c.startKubelet()
+	t.Run("life", func(t *testing.T) { testLife(c.newLab(t)) })
+	t.Run("reasons", func(t *testing.T) { testReasons(c.newLab(t)) })
+	t.Run("definitions", func(t *testing.T) { testDefinitions(c.newLab(t)) })
+	t.Run("owners", func(t *testing.T) { testOwners(c.newLab(t)) })
+	t.Run("immutable", func(t *testing.T) { testImmutable(c.newLab(t)) })
+	t.Run("refused", func(t *testing.T) { testRefused(c.newLab(t)) })
+	t.Run("targets", func(t *testing.T) { testTargets(c.newLab(t)) })
+	t.Run("interrupted", func(t *testing.T) { testApplyInterrupted(c.newLab(t)) })
+	t.Run("flaky", func(t *testing.T) { testFlaky(c.newLab(t)) })
+	t.Run("wrong cluster", func(t *testing.T) { testWrongCluster(c.newLab(t)) })
+	t.Run("access", func(t *testing.T) { testAccess(c.newLab(t)) })
+	t.Run("examples", func(t *testing.T) { testExamplesAccepted(t, c.kubeconfig) })
+}
+
+// testLife applies, applies again, changes, prunes and deletes.
+func testLife(c *clusterTest) {
+	c.env = append(c.env, "LABSTAR_SECRET_DB=hunter2-and-more")
+	words := []string{"REPLICAS", "2", "CONFIG", "a", "MORE", "[]"}
+	c.script(webLab, words...)
+	c.labstar(1, []string{"diff"}, "+ Namespace web", "+ Deployment web/web")
+	c.labstar(0, []string{"apply", "--dry-run=server"}, "create  Deployment web/web")
+	if _, err := c.try("GET", "/api/v1/namespaces/web", "", nil); err == nil {
+		c.t.Error("a dry run made the namespace")
+	}
+	c.labstar(0, []string{"apply"}, "created Namespace web", "created Deployment web/web", "5 created, all ready")
+	secret := c.must("GET", "/api/v1/namespaces/web/secrets/database", "", nil)
+	if got := str(secret, "data", "url"); got != "cGc6Ly93ZWI6aHVudGVyMi1hbmQtbW9yZUBkYi93ZWI=" {
+		c.t.Errorf("got secret %q", got)
+	}
+	if out, err := exec.Command("grep", "-r", "hunter2", c.store, c.lab.dir).CombinedOutput(); err == nil {
+		c.t.Errorf("the secret's value was kept: %s", out)
+	}
+	c.labstar(0, []string{"apply"}, "5 unchanged, all ready")
+	c.labstar(0, []string{"diff"}, "no differences")
+	c.must("PATCH", "/apis/apps/v1/namespaces/web/deployments/web", "application/merge-patch+json",
+		map[string]any{"metadata": map[string]any{"annotations": map[string]any{"note": "somebody else's field is no difference"}}})
+	c.labstar(0, []string{"diff"}, "no differences")
+
+	// A new configuration: the old one is used by a revision that can be gone back to.
+	words[1], words[3] = "3", "b"
+	c.script(webLab, words...)
+	c.env = append(c.env, "LABSTAR_SECRET_DB=another-value")
+	out := c.labstar(1, []string{"diff"}, "~ Deployment web/web", "spec.replicas: 2 → 3", "spec.template.spec.volumes[config].configMap.name: web-a → web-b",
+		"+ ConfigMap web/web-b", "~ Secret web/database", "data.url: (a value that is not shown)")
+	if strings.Contains(out, "another-value") || strings.Contains(out, "YW5vdGhlci12YWx1ZQ") {
+		c.t.Errorf("diff shows the secret:\n%s", out)
+	}
+	c.labstar(1, []string{"diff", "--quiet"})
+	c.labstar(0, []string{"apply"}, "ConfigMap web/web-a left, since ReplicaSet web-", "all ready")
+	if got := c.names("/api/v1/namespaces/web/configmaps"); got != "web-a web-b" {
+		c.t.Errorf("got config maps %s", got)
+	}
+	// Nothing of the old revision is kept: it goes. So does the Service, after a question.
+	c.script(strings.Replace(webLab, `"replicas"`, `"revisionHistoryLimit": 0, "replicas"`, 1), words...)
+	c.must("DELETE", "/apis/apps/v1/namespaces/web/replicasets/"+c.oldReplicaSet("web"), "", nil)
+	c.labstar(1, []string{"apply"}, "will remove ConfigMap web/web-a", "say --yes")
+	c.script(strings.Replace(webLab, `plain("Service"`, `plain("ServiceAccount"`, 1), append(words, `, spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}`, "")...)
+	c.labstar(1, []string{"diff"}, "- Service web/web  (not in the script)", "+ ServiceAccount web/web")
+	c.labstar(0, []string{"apply", "--yes"}, "removed Service web/web", "removed ConfigMap web/web-a", "1 created, 2 removed, 4 unchanged, all ready")
+	if got := c.names("/api/v1/namespaces/web/services"); got != "" {
+		c.t.Errorf("got services %s", got)
+	}
+	c.labstar(0, []string{"diff"}, "no differences")
+
+	c.labstar(1, []string{"delete"}, "will remove Namespace web, with all that is in it", "say --yes")
+	c.labstar(0, []string{"delete", "--yes"}, "removed Deployment web/web", "removed Namespace web", "removed 5 objects")
+	if got := c.names("/api/v1/namespaces/default/configmaps"); got != "" {
+		c.t.Errorf("got config maps %s, want no parent of an ApplySet", got)
+	}
+	c.labstar(0, []string{"delete", "--yes"}, "nothing of ")
+}
+
+// oldReplicaSet is the one that has no replicas any more.
+func (c *clusterTest) oldReplicaSet(namespace string) string {
+	c.t.Helper()
+	for _, rs := range items(c.must("GET", "/apis/apps/v1/namespaces/"+namespace+"/replicasets", "", nil)) {
+		if n, _ := at(rs, "spec", "replicas").(float64); n == 0 {
+			return str(rs, "metadata", "name")
+		}
+	}
+	c.t.Fatal("there is no old ReplicaSet")
+	return ""
+}
+
+// testReasons wants to be told why something does not get ready.
+func testReasons(c *clusterTest) {
+	const script = `
+NS = "reasons"
+base = k8s_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}})
+missing = k8s_manifest(workload("Deployment", "missing", image("missing")))
+crash = k8s_manifest(workload("StatefulSet", "crash", image("crash")))
+nonode = k8s_manifest(workload("Deployment", "nonode", image("web"), nodeSelector = {"disk": "fast"}))
+fail = k8s_manifest(workload("Job", "fail", image("fail")))
+once = k8s_manifest(workload("Job", "once", image("once")))
+daemon = k8s_manifest(workload("DaemonSet", "daemon", image("web")))
+claim = k8s_manifest(plain("PersistentVolumeClaim", "data", spec = {
+    "accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}))
+quota = k8s_manifest([
+    plain("ResourceQuota", "few", spec = {"hard": {"count/pods": "0"}}),
+    workload("Deployment", "many", image("web")),
+])
+`
+	c.script(script)
+	c.labstar(0, []string{"apply", "lab.star", "base", "once"}, "created Job reasons/once", "all ready")
+	for _, tc := range []struct {
+		target  string
+		timeout string
+		want    []string
+	}{
+		{"missing", "1m", []string{"Deployment reasons/missing: 0 of 1 replicas ready: pod missing-", "image registry.example/missing@sha256:aaa", "can't be pulled (ImagePullBackOff): ", "not found"}},
+		{"crash", "1m", []string{"StatefulSet reasons/crash: 0 of 1 replicas ready: pod crash-0: container main ends each time it is started with exit code 3, 4 times now", "| no database given: set DB_URL"}},
+		{"fail", "1m", []string{"Job reasons/fail: failed: ", "container main ended with exit code 1", "| reading /etc/app.conf"}},
+		{"nonode", "3s", []string{"Deployment reasons/nonode: 0 of 1 replicas ready: pod nonode-", "can't be scheduled: 0/1 nodes are available: 1 node(s) didn't match", "after 3s"}},
+		{"claim", "6s", []string{"PersistentVolumeClaim reasons/data: no volume is bound to it: no persistent volumes available for this claim and no storage class is set"}},
+		{"quota", "1m", []string{"Deployment reasons/many: its pods can't be made: ", "exceeded quota: few"}},
+	} {
+		c.labstar(1, []string{"apply", "lab.star", tc.target, "--patience", "2s", "--timeout", tc.timeout}, append(tc.want, "applied ", "not ready")...)
+		c.labstar(0, []string{"delete", "lab.star", tc.target, "--yes"})
+	}
+	c.labstar(0, []string{"delete", "--yes"}, "removed Namespace reasons")
+}
+
+// testDefinitions applies a kind and an object of it at once.
+func testDefinitions(c *clusterTest) {
+	c.script(`
+NS = "gadgets"
+manifests = k8s_manifest([
+    {"apiVersion": "lab.example.com/v1", "kind": "Gadget", "metadata": {"name": "one", "namespace": NS}, "spec": {"size": 3}},
+    {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "gadgets.lab.example.com"}, "spec": {
+        "group": "lab.example.com", "scope": "Namespaced", "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"},
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+            "spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}}}],
+    }},
+    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}},
+])
+`)
+	out := c.labstar(0, []string{"apply", "--timeout", "1m"}, "created Gadget gadgets/one", "3 created, all ready")
+	if strings.Index(out, "created CustomResourceDefinition") > strings.Index(out, "created Gadget") {
+		c.t.Errorf("the kind came after its object:\n%s", out)
+	}
+	c.labstar(0, []string{"diff"}, "no differences")
+	c.labstar(0, []string{"delete", "--yes"}, "removed Gadget gadgets/one", "removed 3 objects")
+}
+
+const oneDeployment = `
+NS = "default"
+manifests = k8s_manifest(workload("Deployment", "NAME", image("web"), replicas = 1))
+`
+
+// testOwners meets fields and objects that others own.
+func testOwners(c *clusterTest) {
+	c.script(oneDeployment, "NAME", "owned")
+	c.labstar(0, []string{"apply"}, "1 created, all ready")
+	c.must("PATCH", "/apis/apps/v1/namespaces/default/deployments/owned?fieldManager=kubectl-edit", "application/merge-patch+json",
+		map[string]any{"spec": map[string]any{"replicas": 3}})
+	c.labstar(1, []string{"apply"}, "Deployment default/owned: kubectl-edit (somebody, by hand) has set spec.replicas: leave it out of the script, or take it over with --force-conflicts")
+	c.labstar(2, []string{"diff"}, "has set spec.replicas")
+	c.labstar(1, []string{"diff", "--force-conflicts"}, "spec.replicas: 3 → 1")
+	c.labstar(0, []string{"apply", "--force-conflicts"}, "1 changed, all ready")
+
+	other := c.controlPlane.newLab(c.t)
+	other.script(oneDeployment, "NAME", "owned")
+	other.labstar(1, []string{"apply", "--name", "other"}, "Deployment default/owned is part of another ApplySet, applyset-")
+	c.labstar(0, []string{"delete", "--yes"}, "removed 1 object")
+}
+
+// testImmutable changes what can't be changed.
+func testImmutable(c *clusterTest) {
+	job := `
+NS = "default"
+manifests = k8s_manifest([workload("Job", "once", image("IMAGE")), plain("PersistentVolumeClaim", "data", spec = {
+    "accessModes": ["MODE"], "storageClassName": "none", "volumeName": "data", "resources": {"requests": {"storage": "1Gi"}}})])
+`
+	c.script(job, "IMAGE", "once", "MODE", "ReadWriteOnce")
+	c.labstar(0, []string{"apply", "--no-wait"}, "2 created")
+	c.script(job, "IMAGE", "other/once", "MODE", "ReadWriteMany")
+	c.labstar(1, []string{"apply"}, "Job default/once can't be changed in spec.template: --recreate removes it and makes it anew",
+		"PersistentVolumeClaim default/data can't be changed in spec: what it holds would be lost")
+	c.script(job, "IMAGE", "other/once", "MODE", "ReadWriteOnce")
+	c.labstar(1, []string{"diff", "--recreate"}, "± Job default/once  (made anew: spec.template can't be changed)", "registry.example/once@sha256")
+	c.labstar(1, []string{"apply", "--recreate"}, "will replace Job default/once", "say --yes")
+	c.labstar(0, []string{"apply", "--recreate", "--yes", "--no-wait"}, "replaced Job default/once", "1 replaced, 1 unchanged")
+	c.labstar(0, []string{"delete", "--yes"}, "removed 2 objects")
+}
+
+// testRefused wants all that the server refuses told before anything is changed.
+func testRefused(c *clusterTest) {
+	c.script(`
+NS = "default"
+manifests = k8s_manifest([
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "good"}},
+    {"apiVersion": "lab.example.com/v1", "kind": "Gizmo", "metadata": {"name": "x"}},
+])
+lost = k8s_manifest({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "good", "namespace": "nowhere"}})
+`)
+	c.labstar(1, []string{"apply", "lab.star", "manifests"}, "Gizmo x: the cluster has no kind Gizmo in lab.example.com/v1; is its CustomResourceDefinition missing?")
+	c.labstar(1, []string{"apply", "lab.star", "lost"}, `namespaces "nowhere" not found`)
+	c.labstar(1, []string{"apply", "lab.star", "lost", "-n", "nowhere"}, "there is no namespace nowhere: choose one with --namespace, or have the script make it")
+	if got := c.names("/api/v1/namespaces/default/configmaps"); got != "" {
+		c.t.Errorf("got config maps %s, want none", got)
+	}
+}
+
+// testTargets renames a target: what it held goes with the apply of all.
+func testTargets(c *clusterTest) {
+	script := `
+NS = "default"
+first = k8s_manifest(plain("ConfigMap", "one"))
+NAME = {"a": k8s_manifest(plain("ConfigMap", "two")), "b": k8s_manifest(plain("ConfigMap", "three"))}
+`
+	c.script(script, "NAME", "second")
+	c.labstar(0, []string{"apply"}, "3 created")
+	c.script(script, "NAME", "renamed", "two", "four")
+	c.labstar(0, []string{"apply", "lab.star", "first"}, "1 unchanged")
+	c.labstar(0, []string{"apply", "--yes"}, "created ConfigMap default/four", "changed ConfigMap default/three", "removed ConfigMap default/two")
+	c.labstar(1, []string{"delete", "lab.star", "renames"}, `has no target "renames"`, `(did you mean "renamed"?); it has: first, renamed`)
+	c.labstar(0, []string{"delete", "lab.star", "renamed", "--yes"}, "removed 2 objects")
+	c.labstar(0, []string{"delete", "--yes"}, "removed 1 object")
+	if got := c.names("/api/v1/namespaces/default/configmaps"); got != "" {
+		c.t.Errorf("got config maps %s, want none", got)
+	}
+}
+
+// testApplyInterrupted presses Ctrl-C while an apply waits.
+func testApplyInterrupted(c *clusterTest) {
+	c.script(strings.Replace(oneDeployment, `image("web")`, `image("hold")`, 1), "NAME", "waits")
+	cmd := c.command("apply")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if pods := c.must("GET", "/api/v1/namespaces/default/pods", "", nil); len(items(pods)) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatal("no pod came")
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		c.t.Fatal(err)
+	}
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 130 {
+		c.t.Errorf("got %v, want exit code 130", err)
+	}
+	for _, want := range []string{"applied 1 of 1 object", "the same command goes on from here", "interrupted"} {
+		if !strings.Contains(out.String(), want) {
+			c.t.Errorf("want %q in\n%s", want, &out)
+		}
+	}
+	c.script(oneDeployment, "NAME", "waits")
+	c.labstar(0, []string{"apply"}, "1 changed, all ready")
+	c.labstar(0, []string{"delete", "--yes"})
+}
+
+// testFlaky applies through connections of which none lasts longer than a moment.
+func testFlaky(c *clusterTest) {
+	proxy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { proxy.Close() })
+	cut := 0
+	go func() {
+		for {
+			in, err := proxy.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", strings.TrimPrefix(c.url, "https://"))
+			if err != nil {
+				in.Close()
+				continue
+			}
+			cut++
+			time.AfterFunc(time.Duration(50*cut)*time.Millisecond, func() { in.Close(); out.Close() })
+			go func() { _, _ = io.Copy(out, in) }()
+			go func() { _, _ = io.Copy(in, out) }()
+		}
+	}()
+	b, err := os.ReadFile(c.kubeconfig)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	file := filepath.Join(c.lab.dir, "kubeconfig")
+	if err := os.WriteFile(file, bytes.ReplaceAll(b, []byte(c.url), []byte("https://"+proxy.Addr().String())), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.script(`
+NS = "default"
+manifests = k8s_manifest([plain("ConfigMap", "c%d" % i) for i in range(200)] + [workload("Deployment", "d%d" % i, image("web")) for i in range(10)])
+`)
+	c.labstar(0, []string{"apply", "--kubeconfig", file}, "210 created, all ready")
+	c.labstar(0, []string{"delete", "--kubeconfig", file, "--yes"}, "removed 210 objects")
+	if cut < 3 {
+		c.t.Errorf("there were %d connections, want some that were cut", cut)
+	}
+}
+
+// testWrongCluster makes another cluster the script's home.
+func testWrongCluster(c *clusterTest) {
+	c.script("NS = \"default\"\nmanifests = k8s_manifest(plain(\"ConfigMap\", \"one\"))\n")
+	c.labstar(0, []string{"apply"}, "1 created")
+	home := ""
+	for _, e := range c.env {
+		if v, ok := strings.CutPrefix(e, "HOME="); ok {
+			home = v
+		}
+	}
+	record := filepath.Join(home, ".config/labstar/clusters.json")
+	b, err := os.ReadFile(record)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	uid := str(c.must("GET", "/api/v1/namespaces/kube-system", "", nil), "metadata", "uid")
+	if !bytes.Contains(b, []byte(uid)) {
+		c.t.Fatalf("the record does not have the cluster %s:\n%s", uid, b)
+	}
+	if err := os.WriteFile(record, bytes.ReplaceAll(b, []byte(uid), []byte("of-another-cluster")), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.labstar(1, []string{"apply"}, "(context lab) is another cluster than the one this script was applied to", "--cluster-change")
+	c.labstar(1, []string{"delete", "--yes"}, "is another cluster")
+	c.labstar(0, []string{"diff"}, "no differences")
+	c.labstar(0, []string{"apply", "--context", "lab"}, "1 unchanged")
+	c.labstar(1, []string{"apply"}, "is another cluster")
+	c.labstar(0, []string{"apply", "--cluster-change"}, "1 unchanged")
+	c.labstar(0, []string{"apply"}, "1 unchanged")
+	c.labstar(0, []string{"delete", "--yes"})
+}
+
+// testAccess is refused for several reasons.
+func testAccess(c *clusterTest) {
+	c.script("NS = \"default\"\nmanifests = k8s_manifest(plain(\"ConfigMap\", \"one\"))\n")
+	c.labstar(1, []string{"apply", "--context", "jane"}, `User "jane" cannot list resource "configmaps"`, "ask for a role that allows it of user jane, or choose another context")
+	c.labstar(1, []string{"apply", "--context", "expired"}, "does not take the credentials of user expired: they may have expired")
+	c.labstar(1, []string{"apply", "--context", "stranger"}, "its certificate is signed by an authority that the kubeconfig does not name")
+}
+
+// testExamplesAccepted builds what the examples have for a cluster and has the API
+// server take it, in a dry run.
+func testExamplesAccepted(t *testing.T, kubeconfig string) {
+	for _, example := range []string{"tiny"} {
+		t.Run(example, func(t *testing.T) {
+			l := newLab(t, example, sharedStore(t))
+			l.env = append(l.env, "KUBECONFIG="+kubeconfig)
+			out := l.output("apply", "lab.star", "--dry-run=server")
+			t.Log(out)
+			if !strings.Contains(out, "create ") {
+				t.Errorf("nothing would be created:\n%s", out)
+			}
+		})
+	}
+}
+
+// The user's own API server, if one is named, is asked in a dry run only.
+func TestExamplesAccepted(t *testing.T) {
+	endToEnd(t)
+	server := os.Getenv("LABSTAR_E2E_KUBECONFIG")
+	if server == "" {
+		t.Skip("needs a Kubernetes API server: set LABSTAR_E2E_KUBECONFIG; TestCluster starts one of its own")
+	}
+	testExamplesAccepted(t, server)
+}

@@ -58,6 +58,7 @@ func (s *Server) lookup(q *request, u *unit, manifest action.Digest, want []file
 			continue
 		}
 		if e, err := c.load(s.ctx, key, want); err == nil {
+			s.matched[manifest] = k
 			return e
 		}
 	}
@@ -77,7 +78,7 @@ func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want
 	}
 	defer func() {
 		for _, t := range temps {
-			_ = unix.Unlinkat(s.view.tmp.fd, path.Base(t), 0)
+			_ = unix.Unlinkat(s.view.tmp, path.Base(t), 0)
 		}
 	}()
 	deps, assembled := u.depfile, ""

@@ -11,33 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// version returns the number of the folder's present state, looking at it once a request.
-func (v *view) version(d *dirState) uint64 {
-	if d.epoch == v.epoch {
-		return d.version
-	}
-	d.epoch = v.epoch
-	f, dir := &v.build, action.BuildDir
-	if strings.HasPrefix(d.path, "/tmp/") {
-		f, dir = &v.tmp, "/tmp"
-	}
-	rel := strings.TrimPrefix(d.path, dir+"/")
-	var id fileID
-	stable := false
-	if fd, err := openBelow(f.fd, rel, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY); err == nil {
-		var st unix.Stat_t
-		if unix.Fstat(fd, &st) == nil {
-			id, stable = stateOf(&st)
-		}
-		_ = unix.Close(fd)
-	}
-	if id != d.id || !d.stable || d.version == 0 {
-		d.version++
-	}
-	d.id, d.stable = id, stable
-	return d.version
-}
-
 // maxHashed is the size in bytes of the largest written file that a compilation may read.
 const maxHashed = 256 << 20
 
@@ -50,11 +23,8 @@ func (v *view) content(p place) (d action.Digest, changed time.Time, err error) 
 	if p.area != written {
 		return p.digest, changed, nil
 	}
-	f, rel := &v.build, strings.TrimPrefix(p.path, action.BuildDir+"/")
-	if r, ok := strings.CutPrefix(p.path, "/tmp/"); ok {
-		f, rel = &v.tmp, r
-	}
-	fd, err := openBelow(f.fd, rel, unix.O_PATH|unix.O_NOFOLLOW)
+	f, rel := v.hostOf(p)
+	fd, err := openBelow(f, rel, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return d, changed, err
 	}
@@ -81,9 +51,17 @@ func (v *view) content(p place) (d action.Digest, changed time.Time, err error) 
 	return d, changed, nil
 }
 
+// hostOf returns where a file that the build wrote is on the host.
+func (v *view) hostOf(p place) (f int, rel string) {
+	if rel, ok := strings.CutPrefix(p.path, "/tmp/"); ok {
+		return v.tmp, rel
+	}
+	return v.build, strings.TrimPrefix(p.path, action.BuildDir+"/")
+}
+
 // readWritten reads a file that the build wrote.
-func (v *view) readWritten(f *writable, rel string) ([]byte, error) {
-	fd, err := openBelow(f.fd, rel, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+func (v *view) readWritten(f int, rel string) ([]byte, error) {
+	fd, err := openBelow(f, rel, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
@@ -114,11 +92,7 @@ func (v *view) readWritten(f *writable, rel string) ([]byte, error) {
 // text reads the file at a place.
 func (v *view) text(p place, d action.Digest) ([]byte, error) {
 	if p.area == written {
-		f, rel := &v.build, strings.TrimPrefix(p.path, action.BuildDir+"/")
-		if r, ok := strings.CutPrefix(p.path, "/tmp/"); ok {
-			f, rel = &v.tmp, r
-		}
-		return v.readWritten(f, rel)
+		return v.readWritten(v.hostOf(p))
 	}
 	return readBlob(v.ctx, v.st, d)
 }

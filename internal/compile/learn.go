@@ -36,6 +36,7 @@ func (s *Server) learn(q *request, u *unit, manifest action.Digest, list []strin
 	if err := s.opts.Cache.addShape(s.ctx, manifest, blob); err != nil {
 		return "the store"
 	}
+	s.matched[manifest] = &known{sh, id}
 	return ""
 }
 

@@ -32,7 +32,7 @@ func (s *Server) recipe(q *request, sh shim) (why string) {
 	}
 	manifest := s.manifestKey(cc)
 	want := []file{{role: "object", path: r.output, replace: true}, {role: "cmd", path: r.cmdfile}, {role: "stdout"}}
-	e := s.made(q, r, cc, u, manifest, want, 0)
+	e := s.made(q, r, cc, u, manifest, want)
 	if e != nil && !s.chosen() {
 		s.count(func(st *Stats) { st.Recipes++ })
 		e.stdout, e.files = e.files[2].content, e.files[:2]
@@ -69,8 +69,7 @@ func (s *Server) recipe(q *request, sh shim) (why string) {
 		return ""
 	}
 	s.await(manifest)
-	key, ok := s.recipeKey(q, r, cc, u, manifest, start.UnixNano())
-	if ok {
+	if key, ok := s.newRecipe(q, r, manifest, start); ok {
 		_ = s.opts.Cache.save(s.ctx, key, again, time.Since(start).Milliseconds()) // without it the next build runs the line again
 	}
 	return ""
@@ -94,54 +93,68 @@ func (s *Server) resolve(q *request, name string) string {
 }
 
 // made looks for what a line left when it was run before.
-func (s *Server) made(q *request, r *recipe, cc *request, u *unit, manifest action.Digest, want []file, since int64) *entry {
-	key, ok := s.recipeKey(q, r, cc, u, manifest, since)
-	if !ok {
-		return nil
-	}
-	e, err := s.opts.Cache.load(s.ctx, key, want)
-	if err != nil {
-		return nil
-	}
-	return e
-}
-
-// recipeKey returns the key of a line whose compilation is known. If since is not 0
-// nothing that was read may have changed after it.
-func (s *Server) recipeKey(q *request, r *recipe, cc *request, u *unit, manifest action.Digest, since int64) (key action.Digest, ok bool) {
+func (s *Server) made(q *request, r *recipe, cc *request, u *unit, manifest action.Digest, want []file) *entry {
 	c := s.opts.Cache
 	shapes := c.shapesOf(s.ctx, manifest)
 	if len(shapes) == 0 {
-		return key, false
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.view.epoch++
-	b := []byte("labstar compile recipe 1\x00")
-	for _, t := range r.tools {
-		d, changed, err := s.view.content(s.view.find(q.dir, t))
-		if err != nil || since != 0 && changed.UnixNano() >= since {
-			return key, false
-		}
-		b = append(b, d.Hash[:]...)
+	line, _, ok := s.lineKey(q, r)
+	if !ok {
+		return nil
 	}
-	b = append(append(b, q.tool...), 0)
-	b = append(append(b, q.argv[2]...), 0)
 	ch := s.view.chainOf(u, cc.dir)
 	for _, at := range shapes {
 		k, err := c.shapeAt(s.ctx, at)
 		if err != nil || !s.view.holds(k.shape, ch) {
 			continue
 		}
-		unit, newest, ok := s.entryKey(manifest, k.shape, k.id)
-		if !ok || since != 0 && newest >= since {
+		unit, _, ok := s.entryKey(manifest, k.shape, k.id)
+		if !ok {
 			continue
 		}
-		if _, err := c.Store.Result(s.ctx, unit); err == nil {
-			return action.Of(append(b, unit.Hash[:]...)), true
+		if e, err := c.load(s.ctx, action.Of(append(line, unit.Hash[:]...)), want); err == nil {
+			return e
 		}
 	}
-	return key, false
+	return nil
+}
+
+// newRecipe returns the key of a line that was run since start, if its compilation
+// is known and nothing that it read has changed after that.
+func (s *Server) newRecipe(q *request, r *recipe, manifest action.Digest, start time.Time) (key action.Digest, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.matched[manifest]
+	if k == nil {
+		return key, false
+	}
+	s.view.epoch++
+	line, newest, ok := s.lineKey(q, r)
+	if !ok || newest >= start.UnixNano() {
+		return key, false
+	}
+	unit, newest, ok := s.entryKey(manifest, k.shape, k.id)
+	return action.Of(append(line, unit.Hash[:]...)), ok && newest < start.UnixNano()
+}
+
+// lineKey returns what the key of a line has besides the compilation's, and when its
+// programs last changed.
+func (s *Server) lineKey(q *request, r *recipe) (b []byte, newest int64, ok bool) {
+	b = []byte("labstar compile recipe 1\x00")
+	for _, t := range r.tools {
+		d, changed, err := s.view.content(s.view.find(q.dir, t))
+		if err != nil {
+			return nil, 0, false
+		}
+		newest = max(newest, changed.UnixNano())
+		b = append(b, d.Hash[:]...)
+	}
+	b = append(append(b, q.tool...), 0)
+	return append(append(b, q.argv[2]...), 0), newest, true
 }
 
 // learning marks that the outcome of a command line is being published; done ends it.

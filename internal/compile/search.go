@@ -23,8 +23,7 @@ type lookKey struct {
 
 type lookResult struct {
 	exist   string
-	watched []*dirState
-	version []uint64
+	watched []watch
 }
 
 // chainOf makes the absolute names of the folders of a command line.
@@ -77,13 +76,13 @@ func (v *view) look(c *chain, from, name string) string {
 	k := lookKey{c.id, from, name}
 	r, ok := v.looks[k]
 	for i := 0; ok && i < len(r.watched); i++ {
-		ok = v.version(r.watched[i]) == r.version[i]
+		ok = r.watched[i].holds(v)
 	}
 	if ok {
 		return r.exist
 	}
 	var exist []byte
-	var watched []*dirState
+	var watched []watch
 	keep, i := true, 0
 	c.candidates(from, name, func(at string) {
 		i++
@@ -93,12 +92,8 @@ func (v *view) look(c *chain, from, name string) string {
 			exist = append(exist, byte(i))
 		}
 	})
-	r = lookResult{exist: string(exist)}
+	r = lookResult{string(exist), watched}
 	if keep {
-		for _, d := range watched {
-			r.watched = append(r.watched, d)
-			r.version = append(r.version, v.version(d))
-		}
 		v.looks[k] = r
 	}
 	return r.exist

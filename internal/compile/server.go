@@ -54,12 +54,13 @@ type Server struct {
 	conns map[net.Conn]bool // guarded by statsMu
 
 	pending map[action.Digest]chan struct{} // command lines that are being learned, guarded by statsMu
+	matched map[action.Digest]*known        // by which a command line was found or kept last, guarded by mu
 }
 
 // New starts a server; Close ends it.
 func New(ctx context.Context, o Options) (*Server, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Server{opts: o, ctx: ctx, cancel: cancel, conns: map[net.Conn]bool{}, pending: map[action.Digest]chan struct{}{}, stats: Stats{Reasons: map[string]int{}}}
+	s := &Server{opts: o, ctx: ctx, cancel: cancel, conns: map[net.Conn]bool{}, pending: map[action.Digest]chan struct{}{}, matched: map[action.Digest]*known{}, stats: Stats{Reasons: map[string]int{}}}
 	var err error
 	if s.view, err = newView(ctx, &o); err != nil {
 		cancel()

@@ -25,23 +25,17 @@ type view struct {
 	st     store.Store
 	root   []action.Digest    // the trees of the root, highest first
 	mounts []action.PathInput // longest path first
-	build  writable           // action.BuildDir
-	tmp    writable           // /tmp
+	build  int                // the host's folder that is action.BuildDir; -1 if none
+	tmp    int                // and the one that is /tmp
 	nested bool               // something is mounted below the build folder
 
 	layers map[string][]*action.Directory // of immutable folders, by canonical path
 	fixed  map[string]place               // of paths that lead through nothing but immutable folders
-	absent map[string]absence             // of paths below a folder that is written to
+	dirs   map[string]*dirState           // below the build folder, by the path from there
 	files  map[string]hashed              // of files that the build wrote, by canonical path
 	looks  map[lookKey]lookResult
 	chains map[string]int // numbers of lists of folders
 	epoch  uint64         // of the request that is served
-}
-
-// writable is a folder that the build writes to.
-type writable struct {
-	fd   int // of the host's folder; -1 if none
-	dirs map[string]*dirState
 }
 
 // area says what a place is part of.
@@ -63,21 +57,6 @@ type place struct {
 }
 
 func (p place) found() bool { return p.kind != 0 }
-
-// absence remembers that a path leads to nothing as long as a folder stays as it is.
-type absence struct {
-	dir     *dirState
-	version uint64
-}
-
-// dirState is a folder that the build writes to, as it was last seen.
-type dirState struct {
-	path    string
-	id      fileID
-	stable  bool // long enough ago that a further change would be seen
-	version uint64
-	epoch   uint64
-}
 
 // fileID tells one state of a file or folder from another.
 type fileID struct {
@@ -103,8 +82,8 @@ func stateOf(st *unix.Stat_t) (id fileID, stable bool) {
 
 func newView(ctx context.Context, o *Options) (*view, error) {
 	v := &view{
-		ctx: ctx, st: o.Store, mounts: slices.Clone(o.Mounts), epoch: 1,
-		layers: map[string][]*action.Directory{}, fixed: map[string]place{}, absent: map[string]absence{},
+		ctx: ctx, st: o.Store, mounts: slices.Clone(o.Mounts), epoch: 1, build: -1, tmp: -1,
+		layers: map[string][]*action.Directory{}, fixed: map[string]place{}, dirs: map[string]*dirState{},
 		files: map[string]hashed{}, looks: map[lookKey]lookResult{}, chains: map[string]int{},
 	}
 	for _, d := range o.Root {
@@ -122,18 +101,18 @@ func newView(ctx context.Context, o *Options) (*view, error) {
 	return v, err
 }
 
-func openWritable(dir string) (writable, error) {
+func openWritable(dir string) (int, error) {
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return writable{fd: -1}, fmt.Errorf("opening %s: %w", dir, err)
+		return -1, fmt.Errorf("opening %s: %w", dir, err)
 	}
-	return writable{fd: fd, dirs: map[string]*dirState{}}, nil
+	return fd, nil
 }
 
 func (v *view) close() {
-	for _, w := range []writable{v.build, v.tmp} {
-		if w.fd >= 0 {
-			_ = unix.Close(w.fd)
+	for _, fd := range []int{v.build, v.tmp} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
 		}
 	}
 }
@@ -147,7 +126,7 @@ func (v *view) find(dir, name string) place {
 	if p, ok := v.fixed[at]; ok {
 		return p
 	}
-	if a, ok := v.absent[at]; ok && v.version(a.dir) == a.version {
+	if _, lacking := v.lacking(at); lacking {
 		return place{}
 	}
 	if p, ok := v.direct(at); ok {
@@ -155,11 +134,8 @@ func (v *view) find(dir, name string) place {
 	}
 	w := walk{v: v}
 	p := w.to(at)
-	switch {
-	case !w.wrote:
+	if !w.wrote {
 		v.fixed[at] = p
-	case !p.found() && w.links == 0 && len(w.through) == 1:
-		v.absent[at] = absence{w.through[0], v.version(w.through[0])}
 	}
 	return p
 }
@@ -174,35 +150,26 @@ func (v *view) direct(at string) (place, bool) {
 		return place{}, false
 	}
 	w := walk{v: v}
-	p := w.host(&v.build, action.BuildDir, rel)
+	p := w.host(v.build, action.BuildDir, rel)
 	return p, p.kind == action.Regular || p.kind == action.Dir
 }
 
 // exists reports whether a path leads to anything but the toolchain's own, and
-// adds to watched the folders that have to stay as they are for that to hold. ok is
-// false if that can't be said.
-func (v *view) exists(at string, watched []*dirState) (found bool, _ []*dirState, ok bool) {
+// adds to watched what has to stay for that to hold. ok is false if that can't be said.
+func (v *view) exists(at string, watched []watch) (found bool, _ []watch, ok bool) {
+	if p, ok := v.fixed[at]; ok {
+		return p.found() && p.area != toolchain, watched, true
+	}
+	if w, ok := v.lacking(at); ok {
+		return false, append(watched, w), true
+	}
 	p := v.find("", at)
 	if _, fixed := v.fixed[at]; fixed {
 		return p.found() && p.area != toolchain, watched, true
 	}
-	if a, gone := v.absent[at]; !p.found() && gone {
-		return false, append(watched, a.dir), true
-	}
 	if rel, below := strings.CutPrefix(p.path, action.BuildDir+"/"); p.found() && below && p.path == path.Clean(at) {
-		d := v.parent(&v.build, action.BuildDir, rel)
-		return true, append(watched, d), v.version(d) > 0
+		d := v.state(path.Dir(rel))
+		return true, append(watched, watch{dir: d, version: v.version(d)}), v.version(d) > 0
 	}
 	return p.found() && p.area != toolchain, watched, false
-}
-
-// parent returns the state of the folder that holds rel.
-func (v *view) parent(f *writable, dir, rel string) *dirState {
-	rel = path.Dir(rel)
-	d, ok := f.dirs[rel]
-	if !ok {
-		d = &dirState{path: dir + "/" + rel}
-		f.dirs[rel] = d
-	}
-	return d
 }

@@ -13,10 +13,9 @@ import (
 
 // walk follows one path.
 type walk struct {
-	v       *view
-	wrote   bool        // it led through a folder that the build writes to
-	through []*dirState // the folders of that kind that it could not go on from
-	links   int
+	v     *view
+	wrote bool // it led through a folder that the build writes to
+	links int
 }
 
 func (w *walk) to(name string) place {
@@ -87,7 +86,7 @@ func (w *walk) entry(at string) place {
 			return w.immutable(at, input)
 		}
 	}
-	for dir, f := range map[string]*writable{action.BuildDir: &w.v.build, "/tmp": &w.v.tmp} {
+	for dir, f := range map[string]int{action.BuildDir: w.v.build, "/tmp": w.v.tmp} {
 		if at == dir {
 			w.wrote = true
 			return place{path: at, kind: action.Dir, area: written}
@@ -151,15 +150,14 @@ func (v *view) folder(at string) []*action.Directory {
 
 // host looks at what the build wrote. Nothing that it laid there can lead out:
 // the host's path has no symbolic links, and the open does not leave the folder.
-func (w *walk) host(f *writable, dir, rel string) place {
+func (w *walk) host(f int, dir, rel string) place {
 	var st unix.Stat_t
-	fd, err := openBelow(f.fd, rel, unix.O_PATH|unix.O_NOFOLLOW)
+	fd, err := openBelow(f, rel, unix.O_PATH|unix.O_NOFOLLOW)
 	if err == nil {
 		err = unix.Fstat(fd, &st)
 		defer unix.Close(fd)
 	}
 	if err != nil {
-		w.through = append(w.through, w.v.deepest(f, dir, rel))
 		return place{}
 	}
 	p := place{path: dir + "/" + rel, area: written}
@@ -185,32 +183,4 @@ func openBelow(dir int, rel string, flags uint64) (int, error) {
 	return unix.Openat2(dir, rel, &unix.OpenHow{
 		Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	})
-}
-
-// deepest returns the state of the deepest folder on the way to what is not there.
-func (v *view) deepest(f *writable, dir, rel string) *dirState {
-	for {
-		if rel = path.Dir(rel); rel == "." {
-			break
-		}
-		if d, ok := f.dirs[rel]; ok && v.version(d) > 0 && d.id.ino != 0 {
-			return d
-		}
-		var st unix.Stat_t
-		fd, err := openBelow(f.fd, rel, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY)
-		if err != nil {
-			continue
-		}
-		err = unix.Fstat(fd, &st)
-		_ = unix.Close(fd)
-		if err == nil {
-			break
-		}
-	}
-	d, ok := f.dirs[rel]
-	if !ok {
-		d = &dirState{path: dir + "/" + rel}
-		f.dirs[rel] = d
-	}
-	return d
 }

@@ -47,6 +47,8 @@
 // shell too, and asks about lines that have the very form which Kbuild gives them
 // (recipe.go); they are kept under the key of the compilation, which covers all that
 // fixdep and objtool read, the line, and the contents of those two programs.
+// Some lines that compile nothing are kept too (line.go): what they read is known from
+// their form, and its contents are in their key.
 //
 // # Trust
 //
@@ -114,6 +116,7 @@ func KindOf(name string) Kind {
 type Stats struct {
 	Hits          int   // outputs that came from the cache
 	Recipes       int   // of Hits, those where a whole line of Kbuild was spared
+	Lines         int   // other lines of Kbuild that were spared, which are none of Hits
 	Misses        int   // compiled, and compared or kept
 	Uncached      int   // compiled, and could not be kept
 	Passed        int   // not looked at
@@ -129,6 +132,7 @@ type Stats struct {
 func (s *Stats) Add(other Stats) {
 	s.Hits += other.Hits
 	s.Recipes += other.Recipes
+	s.Lines += other.Lines
 	s.Misses += other.Misses
 	s.Uncached += other.Uncached
 	s.Passed += other.Passed
@@ -162,6 +166,9 @@ func (s *Stats) String() string {
 	fmt.Fprintf(&b, "labstar: %d of %d objects from the compile cache", s.Hits, s.Objects())
 	if s.Compared > 0 {
 		fmt.Fprintf(&b, "; %d compiled again and compared, %d bytes", s.Compared, s.ComparedBytes)
+	}
+	if s.Lines > 0 {
+		fmt.Fprintf(&b, "; %d other lines", s.Lines)
 	}
 	fmt.Fprintf(&b, "; %d of %d questions about the compiler; %d command lines passed untouched\n", s.Probes, s.Probes+s.Asked, s.Passed)
 	for _, why := range slices.Sorted(maps.Keys(s.Reasons)) {

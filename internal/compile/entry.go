@@ -4,6 +4,7 @@ package compile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 
@@ -82,7 +83,7 @@ func (c *Cache) save(ctx context.Context, key action.Digest, e *entry, millis in
 func (e *entry) differs(again *entry) string {
 	for i, f := range e.files {
 		if !bytes.Equal(f.content, again.files[i].content) {
-			return f.path
+			return cmp.Or(f.path, f.role)
 		}
 	}
 	return ""

@@ -14,14 +14,7 @@ import (
 // recipe answers a shell that is to make an object. The entry is found by the key of
 // the compilation, which covers all that fixdep reads, and by the line and the
 // programs in it.
-func (s *Server) recipe(q *request, sh shim) (why string) {
-	if len(q.argv) != 3 || q.argv[1] != "-c" {
-		return "shell"
-	}
-	r := parseRecipe(q.argv[2])
-	if r == nil {
-		return "a recipe that is not understood"
-	}
+func (s *Server) recipe(q *request, r *recipe, sh shim) (why string) {
 	u, why := parseCC(r.cc)
 	if why != "" {
 		return why

@@ -20,22 +20,15 @@ type recipe struct {
 
 // parseRecipe returns nil for any text that is not exactly such a line.
 func parseRecipe(text string) *recipe {
-	list := shellCommands(text)
+	list := kbuildCommands(text)
 	next := func() []string {
 		if len(list) == 0 {
 			return nil
 		}
 		return list[0]
 	}
-	if c := next(); !slices.Equal(c, []string{"set", "-e"}) {
-		return nil
-	}
-	list = list[1:]
-	for c := next(); len(c) == 2 && c[0] == "echo" || len(c) == 3 && c[0] == "trap"; c = next() {
-		list = list[1:]
-	}
 	r := &recipe{cc: next()}
-	if len(r.cc) == 0 || strings.Contains(r.cc[0], "/") || KindOf(r.cc[0]) != CC || slices.Contains(r.cc, redirect) {
+	if len(r.cc) == 0 || strings.Contains(r.cc[0], "/") || KindOf(r.cc[0]) != CC || slices.Contains(r.cc, redirect) || slices.Contains(r.cc, pipe) {
 		return nil
 	}
 	list = list[1:]
@@ -66,11 +59,29 @@ func parseRecipe(text string) *recipe {
 	return r
 }
 
-// redirect stands for an unquoted > among a command's words.
-const redirect = "\x00>"
+// kbuildCommands splits a line of Kbuild, and leaves out what it does for every file:
+// a message, and traps that remove the file if a signal comes.
+func kbuildCommands(text string) [][]string {
+	list := shellCommands(text)
+	if len(list) == 0 || !slices.Equal(list[0], []string{"set", "-e"}) {
+		return nil
+	}
+	for list = list[1:]; len(list) > 0; list = list[1:] {
+		if c := list[0]; !(len(c) == 2 && c[0] == "echo" || len(c) == 3 && c[0] == "trap") {
+			break
+		}
+	}
+	return list
+}
+
+// redirect and pipe stand for an unquoted > and | among a command's words.
+const (
+	redirect = "\x00>"
+	pipe     = "\x00|"
+)
 
 // shellCommands splits a shell's text into commands and their words, if it has
-// nothing but plain words, quotes, > and ;. Otherwise it returns nil.
+// nothing but plain words, quotes, >, | and ;. Otherwise it returns nil.
 func shellCommands(text string) (list [][]string) {
 	var words []string
 	var w strings.Builder
@@ -95,6 +106,12 @@ func shellCommands(text string) (list [][]string) {
 		case '>':
 			flush()
 			words = append(words, redirect)
+		case '|':
+			flush()
+			if len(words) == 0 || i+1 < len(text) && text[i+1] == '|' {
+				return nil
+			}
+			words = append(words, pipe)
 		case '\'':
 			end := strings.IndexByte(text[i+1:], '\'')
 			if end < 0 {
@@ -117,7 +134,7 @@ func shellCommands(text string) (list [][]string) {
 			}
 			w.WriteByte(text[i])
 			word = true
-		case '$', '`', '|', '&', '(', ')', '<', '{', '}', '*', '?', '[', '~', '#', '!', '\n', '\r', 0:
+		case '$', '`', '&', '(', ')', '<', '{', '}', '*', '?', '[', '~', '#', '!', '\n', '\r', 0:
 			return nil
 		default:
 			w.WriteByte(c)

@@ -125,6 +125,13 @@ func (s shim) write(path string, content []byte, replace, exec bool) error {
 	if exec {
 		flags |= 2
 	}
+	return s.file(flags, path, content)
+}
+
+// add has the shim write at the end of a file.
+func (s shim) add(path string, content []byte) error { return s.file(4, path, content) }
+
+func (s shim) file(flags uint32, path string, content []byte) error {
 	size := uint64(len(content))
 	return s.send('W', []uint32{flags, uint32(len(path)), uint32(size), uint32(size >> 32)}, []byte(path), content)
 }

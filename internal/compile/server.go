@@ -161,7 +161,7 @@ func (s *Server) answer(q *request, sh shim) (why string) {
 	case CC:
 		return s.compile(q, sh)
 	case Shell:
-		return s.recipe(q, sh)
+		return s.shell(q, sh)
 	}
 	return "tool " + q.tool
 }

@@ -216,7 +216,7 @@ func (l *lab) round(cc compiler, argv ...string) outcome {
 	return o
 }
 
-var line = strings.Fields("gcc -I/in/src/include -I./include -I/in/src -nostdinc -Wp,-MMD,main.d -c -o main.o /in/src/main.c")
+var mainLine = strings.Fields("gcc -I/in/src/include -I./include -I/in/src -nostdinc -Wp,-MMD,main.d -c -o main.o /in/src/main.c")
 
 // project is a source with two headers, one of which the build itself made.
 func project(t *testing.T) (*lab, compiler) {
@@ -230,11 +230,11 @@ func project(t *testing.T) (*lab, compiler) {
 
 func TestHit(t *testing.T) {
 	l, cc := project(t)
-	first := l.round(cc, line...)
-	if first.end != 'K' || len(first.ran) != 1 || !strings.HasPrefix(first.ran[0], strings.Join(line, " ")+" -Wa,--MD,/tmp/labstar-compile-") {
+	first := l.round(cc, mainLine...)
+	if first.end != 'K' || len(first.ran) != 1 || !strings.HasPrefix(first.ran[0], strings.Join(mainLine, " ")+" -Wa,--MD,/tmp/labstar-compile-") {
 		t.Fatalf("got %c, ran %q, want a miss that runs the compiler", first.end, first.ran)
 	}
-	o := l.round(cc, line...)
+	o := l.round(cc, mainLine...)
 	if o.end != 'F' || o.written["main.o"] != "object" || o.written["main.d"] != "x.o: "+cc.deps+"\n" || o.stderr != cc.stderr || len(o.ran) != 0 {
 		t.Errorf("got %c %q, want a hit", o.end, o.written)
 	}
@@ -257,23 +257,23 @@ func TestMiss(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l, cc := project(t)
-			l.round(cc, line...)
+			l.round(cc, mainLine...)
 			before := maps.Clone(l.src)
 			change(l)
-			if o := l.round(cc, line...); o.end != 'K' || len(o.ran) != 1 {
+			if o := l.round(cc, mainLine...); o.end != 'K' || len(o.ran) != 1 {
 				t.Errorf("changed: got %c, ran %q, want a miss", o.end, o.ran)
 			}
 			l.src, l.tool = before, "gcc 14"
 			_ = os.Remove(filepath.Join(l.dir, "include/a.h"))
 			l.write("include/gen.h", "#define GEN 1\n")
-			if o := l.round(cc, line...); o.end != 'F' {
+			if o := l.round(cc, mainLine...); o.end != 'F' {
 				t.Errorf("changed back: got %c, want a hit", o.end)
 			}
 		})
 	}
 	l, cc := project(t)
-	l.round(cc, line...)
-	for _, argv := range [][]string{append(slices.Clone(line), "-O2"), append(slices.Clone(line), "-DX")} {
+	l.round(cc, mainLine...)
+	for _, argv := range [][]string{append(slices.Clone(mainLine), "-O2"), append(slices.Clone(mainLine), "-DX")} {
 		if o := l.round(cc, argv...); o.end != 'K' {
 			t.Errorf("%q: got %c, want a miss", argv, o.end)
 		}
@@ -285,16 +285,16 @@ func TestMissWithinABuild(t *testing.T) {
 	l, cc := project(t)
 	s := l.server()
 	defer s.Close()
-	l.ask(s, cc, action.BuildDir, line...)
-	if o := l.ask(s, cc, action.BuildDir, line...); o.end != 'F' {
+	l.ask(s, cc, action.BuildDir, mainLine...)
+	if o := l.ask(s, cc, action.BuildDir, mainLine...); o.end != 'F' {
 		t.Fatalf("got %c, want a hit", o.end)
 	}
 	l.write("include/b.h", "")
-	if o := l.ask(s, cc, action.BuildDir, line...); o.end != 'K' {
+	if o := l.ask(s, cc, action.BuildDir, mainLine...); o.end != 'K' {
 		t.Errorf("got %c, want a miss", o.end)
 	}
 	_ = os.Remove(filepath.Join(l.dir, "include/b.h"))
-	if o := l.ask(s, cc, action.BuildDir, line...); o.end != 'F' {
+	if o := l.ask(s, cc, action.BuildDir, mainLine...); o.end != 'F' {
 		t.Errorf("got %c, want a hit", o.end)
 	}
 }
@@ -305,7 +305,7 @@ func TestConfigHeader(t *testing.T) {
 		l, cc := project(t)
 		l.src["main.c"] = "#include <a.h>\n#include \"gen.h\"\n#ifdef CONFIG_A\n#endif\nIS_ENABLED(CONFIG_M)\n"
 		l.write("include/gen.h", "#define CONFIG_A 1\n#define CONFIG_B 1\n")
-		l.round(cc, line...)
+		l.round(cc, mainLine...)
 		return l, cc
 	}
 	for text, want := range map[string]byte{
@@ -318,13 +318,13 @@ func TestConfigHeader(t *testing.T) {
 	} {
 		l, cc := setup()
 		l.write("include/gen.h", text)
-		if o := l.round(cc, line...); o.end != want {
+		if o := l.round(cc, mainLine...); o.end != want {
 			t.Errorf("%q: got %c, want %c", text, o.end, want)
 		}
 	}
 	for why, change := range map[string]func(*lab) []string{
-		"pastes":     func(l *lab) []string { l.src["b.h"] = "#define X(n) CONFIG_##n\n"; return line },
-		"all macros": func(l *lab) []string { return append(slices.Clone(line), "-g3") },
+		"pastes":     func(l *lab) []string { l.src["b.h"] = "#define X(n) CONFIG_##n\n"; return mainLine },
+		"all macros": func(l *lab) []string { return append(slices.Clone(mainLine), "-g3") },
 	} {
 		l, cc := setup()
 		argv := change(l)
@@ -335,7 +335,7 @@ func TestConfigHeader(t *testing.T) {
 		}
 	}
 	l, cc := setup()
-	argv := append(slices.Clone(line), "-DX=CONFIG_Z")
+	argv := append(slices.Clone(mainLine), "-DX=CONFIG_Z")
 	l.round(cc, argv...)
 	l.write("include/gen.h", "#define CONFIG_A 1\n#define CONFIG_Z 2\n")
 	if o := l.round(cc, argv...); o.end != 'K' {
@@ -355,8 +355,8 @@ func TestNotKept(t *testing.T) {
 	} {
 		l, cc := project(t)
 		change(l, &cc)
-		l.round(cc, line...)
-		if o := l.round(cc, line...); o.end != 'K' || len(o.ran) == 0 {
+		l.round(cc, mainLine...)
+		if o := l.round(cc, mainLine...); o.end != 'K' || len(o.ran) == 0 {
 			t.Errorf("%s: got %c, want it compiled again", name, o.end)
 		}
 	}
@@ -371,7 +371,7 @@ func TestChangesMeanwhile(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(l.dir, "include/gen.h"), future, future); err != nil {
 		t.Fatal(err)
 	}
-	l.ask(s, cc, action.BuildDir, line...)
+	l.ask(s, cc, action.BuildDir, mainLine...)
 	st, err := s.Close()
 	if err != nil || st.Reasons["a dependency that changes"] != 1 {
 		t.Errorf("got %+v, %v, want it not kept", st, err)
@@ -384,12 +384,12 @@ func TestComputedInclude(t *testing.T) {
 	l.src["b.h"] = "#include TRACE(x)\n"
 	l.src["include/trace/x.h"] = ""
 	cc.deps += " /in/src/include/trace/x.h"
-	l.round(cc, line...)
-	if o := l.round(cc, line...); o.end != 'F' {
+	l.round(cc, mainLine...)
+	if o := l.round(cc, mainLine...); o.end != 'F' {
 		t.Errorf("got %c, want a hit", o.end)
 	}
 	l.src["trace/x.h"] = ""
-	if o := l.round(cc, line...); o.end != 'K' {
+	if o := l.round(cc, mainLine...); o.end != 'K' {
 		t.Errorf("a candidate appeared: got %c, want a miss", o.end)
 	}
 }
@@ -426,10 +426,10 @@ func TestUserDependencies(t *testing.T) {
 
 func TestVerify(t *testing.T) {
 	l, cc := project(t)
-	l.round(cc, line...)
+	l.round(cc, mainLine...)
 	l.opts = func(o *Options) { o.Verify = 1 }
 	s := l.server()
-	if o := l.ask(s, cc, action.BuildDir, line...); o.end != 'K' || len(o.ran) != 1 {
+	if o := l.ask(s, cc, action.BuildDir, mainLine...); o.end != 'K' || len(o.ran) != 1 {
 		t.Errorf("got %c, want it compiled again", o.end)
 	}
 	st, err := s.Close()
@@ -438,7 +438,7 @@ func TestVerify(t *testing.T) {
 	}
 	s = l.server()
 	cc.object = "another"
-	l.ask(s, cc, action.BuildDir, line...)
+	l.ask(s, cc, action.BuildDir, mainLine...)
 	_, err = s.Close()
 	var d *DifferentError
 	if !errors.As(err, &d) || len(d.Outputs) != 1 || !strings.Contains(d.Error(), "main.o") {
@@ -476,7 +476,7 @@ func TestView(t *testing.T) {
 func TestHostileShims(t *testing.T) {
 	l, cc := project(t)
 	s := l.server()
-	for _, b := range [][]byte{nil, []byte("x"), encodeRequest(&request{tool: "gcc", dir: "/build", argv: line})[:40], encodeRequest(&request{tool: "gcc", dir: "/build", argv: line})} {
+	for _, b := range [][]byte{nil, []byte("x"), encodeRequest(&request{tool: "gcc", dir: "/build", argv: mainLine})[:40], encodeRequest(&request{tool: "gcc", dir: "/build", argv: mainLine})} {
 		c, err := net.Dial("unix", s.Socket())
 		if err != nil {
 			t.Fatal(err)
@@ -538,7 +538,7 @@ func TestProbe(t *testing.T) {
 // A line of Kbuild whose compilation is known, and whose programs are the same, is
 // spared as a whole.
 func TestRecipe(t *testing.T) {
-	text := "set -e; echo '  CC      main.o'; " + strings.Join(line, " ") + " ; ./tools/objtool --orc main.o; scripts/basic/fixdep main.d main.o 'gcc' > .main.o.cmd; rm -f main.d"
+	text := "set -e; echo '  CC      main.o'; " + strings.Join(mainLine, " ") + " ; ./tools/objtool --orc main.o; scripts/basic/fixdep main.d main.o 'gcc' > .main.o.cmd; rm -f main.d"
 	l, cc := project(t)
 	l.write("scripts/basic/fixdep", "fixdep 1")
 	l.write("tools/objtool", "objtool 1")
@@ -546,7 +546,7 @@ func TestRecipe(t *testing.T) {
 		t.Helper()
 		s := l.server()
 		sh := compiler{tool: "dash", object: "rewritten", stdout: "  CC      main.o\n", stderr: "a warning\n"}
-		sh.nested = func() { l.ask(s, cc, action.BuildDir, line...) }
+		sh.nested = func() { l.ask(s, cc, action.BuildDir, mainLine...) }
 		o := l.ask(s, sh, action.BuildDir, "/bin/sh", "-c", text)
 		if _, err := s.Close(); err != nil {
 			t.Error(err)

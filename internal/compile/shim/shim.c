@@ -20,7 +20,8 @@
  *	I u32 most                       send standard input: u32 len, bytes; ~0 if there
  *	                                 is more; the tool gets it all the same
  *	G u32 len  path                  send the file: u64 size, bytes; size ~0 if none
- *	W u32 flags u32 len u64 size  path, bytes     write the file
+ *	W u32 flags u32 len u64 size  path, bytes     write the file; flags: 1 in place of
+ *	                                 what is there, 2 it can be run, 4 at its end
  *	F u32 status u32 len u32 len  stderr, stdout   print and end
  *	K                                print what the tool that ran printed, end as it ended
  */
@@ -66,7 +67,7 @@ static long sys(long n, long a, long b, long c, long d, long e, long f)
 #error "no shim for this machine"
 #endif
 
-enum { at_cwd = -100, o_wronly = 1, o_creat = 0100, o_trunc = 01000, o_cloexec = 02000000,
+enum { at_cwd = -100, o_wronly = 1, o_creat = 0100, o_trunc = 01000, o_append = 02000, o_cloexec = 02000000,
 	sigchld = 17, sigkill = 9, eintr = -4 };
 
 void *memcpy(void *to, const void *from, u64 n)
@@ -261,7 +262,7 @@ static int keep(char *path, struct file *f)
 	/* As the assembler does, a file is replaced and a link is followed. */
 	if (f->flags & 1 && sys(sys_readlinkat, at_cwd, (long)path, (long)one, 1, 0, 0) < 0)
 		sys(sys_unlinkat, at_cwd, (long)path, 0, 0, 0, 0);
-	int fd = (int)sys(sys_openat, at_cwd, (long)path, o_wronly | o_creat | o_trunc | o_cloexec, f->flags & 2 ? 0777 : 0666, 0, 0);
+	int fd = (int)sys(sys_openat, at_cwd, (long)path, o_wronly | o_creat | o_cloexec | (f->flags & 4 ? o_append : o_trunc), f->flags & 2 ? 0777 : 0666, 0, 0);
 	int ok = move(server, fd, f->size) && fd >= 0;
 	if (fd >= 0)
 		sys(sys_close, fd, 0, 0, 0, 0, 0);
@@ -388,20 +389,21 @@ static int is_shell(const char *name)
 	return name[0] == 'd' && name[1] == 'a' && name[2] == 's' && name[3] == 'h' && !name[4];
 }
 
-/* makes tells whether a shell is to make an object as Kbuild does: of the many
-   shells of a build the server is only asked about these. */
-static int makes(int argc)
+/* asks tells whether the server may know what a shell is to do: of the many shells
+   of a build it is only asked about these. */
+static int asks(int argc)
 {
-	static const char word[] = "/fixdep ";
+	static const char *const words[] = { "/fixdep ", "set -e; TMP=.tmp_$$/tmp; ", "ar cDPrST ", "ar cDPrsT ", "mkcapflags.sh ", "(wildcard ./tools/objtool/objtool)" };
 	if (argc != 3 || args[1][0] != '-' || args[1][1] != 'c' || args[1][2])
 		return 0;
-	for (const char *c = args[2]; *c; c++) {
-		u64 i = 0;
-		while (word[i] && c[i] == word[i])
-			i++;
-		if (!word[i])
-			return 1;
-	}
+	for (const char *c = args[2]; *c; c++)
+		for (u64 w = 0; w < sizeof words / sizeof *words; w++) {
+			u64 i = 0;
+			while (words[w][i] && c[i] == words[w][i])
+				i++;
+			if (!words[w][i])
+				return 1;
+		}
 	return 0;
 }
 
@@ -419,7 +421,7 @@ void begin(long *stack)
 		if (*c == '/')
 			base = c + 1;
 	memcpy(real + sizeof DIR - 1, base, len(base) + 1);
-	if (argc > 0 && (!is_shell(base) || makes(argc)) && ask(argc))
+	if (argc > 0 && (!is_shell(base) || asks(argc)) && ask(argc))
 		serve();
 	if (ran)
 		finish(status);

@@ -143,7 +143,7 @@ func onlyAsks(args []string) bool {
 	return slices.Contains(args, "-v")
 }
 
-var appending = regexp.MustCompile(`^set -e; *(?:trap '[^'\\]*' [A-Z]+; *)*\{ echo ; echo '([^'\\]*)' ; \} >> ([A-Za-z0-9_./+-]+)$`)
+var appending = regexp.MustCompile(`^set -e; *(?:trap '[^'\\]*' (?:HUP|INT|QUIT|TERM|PIPE); *)*\{ echo ; echo '([^'\\]*)' ; \} >> ([A-Za-z0-9_./+-]+)$`)
 
 // parseAppending reads a line that adds an empty line and a text to a file, as Kbuild
 // does for each object that objtool has rewritten.

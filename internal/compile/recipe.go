@@ -59,6 +59,9 @@ func parseRecipe(text string) *recipe {
 	return r
 }
 
+// signals are those for which Kbuild sets traps; none comes in the course of things.
+var signals = []string{"HUP", "INT", "QUIT", "TERM", "PIPE"}
+
 // kbuildCommands splits a line of Kbuild, and leaves out what it does for every file:
 // a message, and traps that remove the file if a signal comes.
 func kbuildCommands(text string) [][]string {
@@ -67,7 +70,7 @@ func kbuildCommands(text string) [][]string {
 		return nil
 	}
 	for list = list[1:]; len(list) > 0; list = list[1:] {
-		if c := list[0]; !(len(c) == 2 && c[0] == "echo" || len(c) == 3 && c[0] == "trap") {
+		if c := list[0]; !(len(c) == 2 && c[0] == "echo" || len(c) == 3 && c[0] == "trap" && slices.Contains(signals, c[2])) {
 			break
 		}
 	}

@@ -36,6 +36,10 @@ def workload(kind, name, image, replicas = None, **more):
         spec["replicas"] = replicas
     return {"apiVersion": "batch/v1" if kind == "Job" else "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": NS}, "spec": spec}
 
+# What is there already, as far as the script's own checks go: the cluster is asked.
+def manifest(objects):
+    return k8s_manifest(objects, external = ["Namespace/*", "Pod/*", "PersistentVolume/*", "StorageClass/*", "Service/*", "CustomResourceDefinition/*"])
+
 def plain(kind, name, api = "v1", **fields):
     return dict({"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": NS}}, **fields)
 `
@@ -52,7 +56,7 @@ manifests = k8s_manifest([
         {"name": "database", "secret": {"secretName": "database"}},
     ]),
     plain("ConfigMap", "web-CONFIG", data = {"mode": "CONFIG"}),
-    plain("Secret", "database", stringData = {"url": "pg://web:@labstar-secret:db@@db/web"}),
+    plain("Secret", "database", stringData = {"url": ["pg://web:", secret("db"), "@db/web"]}),
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}},
 ] + MORE)
 `
@@ -195,16 +199,16 @@ func (c *clusterTest) oldReplicaSet(namespace string) string {
 func testReasons(c *clusterTest) {
 	const script = `
 NS = "reasons"
-base = k8s_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}})
-missing = k8s_manifest(workload("Deployment", "missing", image("missing")))
-crash = k8s_manifest(workload("StatefulSet", "crash", image("crash")))
-nonode = k8s_manifest(workload("Deployment", "nonode", image("web"), nodeSelector = {"disk": "fast"}))
-fail = k8s_manifest(workload("Job", "fail", image("fail")))
-once = k8s_manifest(workload("Job", "once", image("once")))
-daemon = k8s_manifest(workload("DaemonSet", "daemon", image("web")))
-claim = k8s_manifest(plain("PersistentVolumeClaim", "data", spec = {
+base = manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}})
+missing = manifest(workload("Deployment", "missing", image("missing")))
+crash = manifest(workload("StatefulSet", "crash", image("crash")))
+nonode = manifest(workload("Deployment", "nonode", image("web"), nodeSelector = {"disk": "fast"}))
+fail = manifest(workload("Job", "fail", image("fail")))
+once = manifest(workload("Job", "once", image("once")))
+daemon = manifest(workload("DaemonSet", "daemon", image("web")))
+claim = manifest(plain("PersistentVolumeClaim", "data", spec = {
     "accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}))
-quota = k8s_manifest([
+quota = manifest([
     plain("ResourceQuota", "few", spec = {"hard": {"count/pods": "0"}}),
     workload("Deployment", "many", image("web")),
 ])
@@ -233,7 +237,7 @@ quota = k8s_manifest([
 func testDefinitions(c *clusterTest) {
 	c.script(`
 NS = "gadgets"
-manifests = k8s_manifest([
+manifests = manifest([
     {"apiVersion": "lab.example.com/v1", "kind": "Gadget", "metadata": {"name": "one", "namespace": NS}, "spec": {"size": 3}},
     {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "gadgets.lab.example.com"}, "spec": {
         "group": "lab.example.com", "scope": "Namespaced", "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"},
@@ -253,7 +257,7 @@ manifests = k8s_manifest([
 
 const oneDeployment = `
 NS = "default"
-manifests = k8s_manifest(workload("Deployment", "NAME", image("web"), replicas = 1))
+manifests = manifest(workload("Deployment", "NAME", image("web"), replicas = 1))
 `
 
 // testOwners meets fields and objects that others own.
@@ -277,7 +281,7 @@ func testOwners(c *clusterTest) {
 func testImmutable(c *clusterTest) {
 	job := `
 NS = "default"
-manifests = k8s_manifest([workload("Job", "once", image("IMAGE")), plain("PersistentVolumeClaim", "data", spec = {
+manifests = manifest([workload("Job", "once", image("IMAGE")), plain("PersistentVolumeClaim", "data", spec = {
     "accessModes": ["MODE"], "storageClassName": "none", "volumeName": "data", "resources": {"requests": {"storage": "1Gi"}}})])
 `
 	c.script(job, "IMAGE", "once", "MODE", "ReadWriteOnce")
@@ -296,11 +300,11 @@ manifests = k8s_manifest([workload("Job", "once", image("IMAGE")), plain("Persis
 func testRefused(c *clusterTest) {
 	c.script(`
 NS = "default"
-manifests = k8s_manifest([
+manifests = manifest([
     {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "good"}},
     {"apiVersion": "lab.example.com/v1", "kind": "Gizmo", "metadata": {"name": "x"}},
 ])
-lost = k8s_manifest({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "good", "namespace": "nowhere"}})
+lost = manifest({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "good", "namespace": "nowhere"}})
 `)
 	c.labstar(1, []string{"apply", "lab.star", "manifests"}, "Gizmo x: the cluster has no kind Gizmo in lab.example.com/v1; is its CustomResourceDefinition missing?")
 	c.labstar(1, []string{"apply", "lab.star", "lost"}, `namespaces "nowhere" not found`)
@@ -314,8 +318,8 @@ lost = k8s_manifest({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name
 func testTargets(c *clusterTest) {
 	script := `
 NS = "default"
-first = k8s_manifest(plain("ConfigMap", "one"))
-NAME = {"a": k8s_manifest(plain("ConfigMap", "two")), "b": k8s_manifest(plain("ConfigMap", "three"))}
+first = manifest(plain("ConfigMap", "one"))
+NAME = {"a": manifest(plain("ConfigMap", "two")), "b": manifest(plain("ConfigMap", "three"))}
 `
 	c.script(script, "NAME", "second")
 	c.labstar(0, []string{"apply"}, "3 created")
@@ -400,7 +404,7 @@ func testFlaky(c *clusterTest) {
 	}
 	c.script(`
 NS = "default"
-manifests = k8s_manifest([plain("ConfigMap", "c%d" % i) for i in range(200)] + [workload("Deployment", "d%d" % i, image("web")) for i in range(10)])
+manifests = manifest([plain("ConfigMap", "c%d" % i) for i in range(200)] + [workload("Deployment", "d%d" % i, image("web")) for i in range(10)])
 `)
 	c.labstar(0, []string{"apply", "--kubeconfig", file}, "210 created, all ready")
 	c.labstar(0, []string{"delete", "--kubeconfig", file, "--yes"}, "removed 210 objects")
@@ -411,7 +415,7 @@ manifests = k8s_manifest([plain("ConfigMap", "c%d" % i) for i in range(200)] + [
 
 // testWrongCluster makes another cluster the script's home.
 func testWrongCluster(c *clusterTest) {
-	c.script("NS = \"default\"\nmanifests = k8s_manifest(plain(\"ConfigMap\", \"one\"))\n")
+	c.script("NS = \"default\"\nmanifests = manifest(plain(\"ConfigMap\", \"one\"))\n")
 	c.labstar(0, []string{"apply"}, "1 created")
 	home := ""
 	for _, e := range c.env {
@@ -443,7 +447,7 @@ func testWrongCluster(c *clusterTest) {
 
 // testAccess is refused for several reasons.
 func testAccess(c *clusterTest) {
-	c.script("NS = \"default\"\nmanifests = k8s_manifest(plain(\"ConfigMap\", \"one\"))\n")
+	c.script("NS = \"default\"\nmanifests = manifest(plain(\"ConfigMap\", \"one\"))\n")
 	c.labstar(1, []string{"apply", "--context", "jane"}, `User "jane" cannot list resource "configmaps"`, "ask for a role that allows it of user jane, or choose another context")
 	c.labstar(1, []string{"apply", "--context", "expired"}, "does not take the credentials of user expired: they may have expired")
 	c.labstar(1, []string{"apply", "--context", "stranger"}, "its certificate is signed by an authority that the kubeconfig does not name")

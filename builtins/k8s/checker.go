@@ -111,11 +111,18 @@ type problem struct {
 	at   at
 	msg  string
 	hint string
+	name bool // it is the name of the last field that is wrong
 }
 
 // fail reports what is wrong at a place, once.
 func (a at) fail(hint, format string, args ...any) {
-	a.c.problems = append(a.c.problems, problem{a, fmt.Sprintf(format, args...), hint})
+	a.c.problems = append(a.c.problems, problem{at: a, msg: fmt.Sprintf(format, args...), hint: hint})
+}
+
+// failName is fail for a name that is wrong, whatever its value.
+func (a at) failName(hint, format string, args ...any) {
+	a.fail(hint, format, args...)
+	a.c.problems[len(a.c.problems)-1].name = true
 }
 
 // checker gathers what is wrong with the objects of one call.

@@ -18,8 +18,14 @@ type document struct {
 }
 
 // place is where a value stands; a field that is not there is where it should be.
-func (d *document) place(p *where) *schema.Place {
+// An object as a whole is where its name is.
+func (d *document) place(p *where, name bool) *schema.Place {
 	n, key := d.root, (*yamldoc.Node)(nil)
+	if p == nil {
+		if m := n.Field("metadata").Field("name"); m != nil {
+			n = m
+		}
+	}
 	for _, s := range p.steps() {
 		next, nextKey := (*yamldoc.Node)(nil), (*yamldoc.Node)(nil)
 		if s.key != "" {
@@ -32,7 +38,7 @@ func (d *document) place(p *where) *schema.Place {
 		}
 		n, key = next, nextKey
 	}
-	if n.Kind != yamldoc.Scalar && key != nil || n.Kind == yamldoc.Scalar && n.Value == nil && key != nil {
+	if name && key != nil || n.Kind != yamldoc.Scalar && key != nil || n.Kind == yamldoc.Scalar && n.Value == nil && key != nil {
 		n = key // a whole block is pointed at by its name
 	}
 	return d.at(n.Line, n.Col, n.EndCol)
@@ -73,7 +79,7 @@ func (d *document) placeBelow(p *where, elem string) *schema.Place {
 		}
 		elem = rest
 	}
-	return d.place(p)
+	return d.place(p, false)
 }
 
 // plain is the value of a node.

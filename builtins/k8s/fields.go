@@ -295,10 +295,10 @@ func (a at) otherVersion(f *openapi.Field) {
 	v := a.c.versions
 	missing := v &^ f.In
 	if missing.Last() == v.Last() { // the newest lacks it
-		a.fail("leave it out", "Kubernetes %s has no field %q: it was removed after %s", v.Last(), f.Name, f.In.Last())
+		a.failName("leave it out", "Kubernetes %s has no field %q: it was removed after %s", v.Last(), f.Name, f.In.Last())
 		return
 	}
-	a.fail(fmt.Sprintf("leave it out, or say k8s_version = %q", f.In.First()+".."+v.Last()),
+	a.failName(fmt.Sprintf("leave it out, or say k8s_version = %q", f.In.First()+".."+v.Last()),
 		"the field %q came with Kubernetes %s, and this is for %s", f.Name, f.In.First(), v)
 }
 
@@ -308,7 +308,7 @@ func (a at) unknownField(t *openapi.Type, d dict, name string, meant map[string]
 	here := a.key(name)
 	what := a.placeName()
 	if where := a.belongs(t, name); where != "" {
-		here.fail("move it to "+where, "%s has no field %q: it belongs to %s", what, name, where)
+		here.failName("move it to "+where, "%s has no field %q: it belongs to %s", what, name, where)
 		return
 	}
 	var free []string
@@ -323,18 +323,18 @@ func (a at) unknownField(t *openapi.Type, d dict, name string, meant map[string]
 	}
 	if s != "" {
 		meant[s] = true
-		here.fail("", "%s has no field %q (did you mean %q?)", what, name, s)
+		here.failName("", "%s has no field %q (did you mean %q?)", what, name, s)
 		return
 	}
 	if where := a.anywhere(t, name); where != "" {
-		here.fail("move it to "+where, "%s has no field %q: it belongs to %s", what, name, where)
+		here.failName("move it to "+where, "%s has no field %q: it belongs to %s", what, name, where)
 		return
 	}
 	hint := ""
 	if len(t.Fields) <= 20 {
 		hint = "its fields are " + strings.Join(t.Names(), ", ")
 	}
-	here.fail(hint, "%s has no field %q", what, name)
+	here.failName(hint, "%s has no field %q", what, name)
 }
 
 // placeName names the place for "X has no field".

@@ -96,7 +96,7 @@ func readFile(c *schema.Call, arg, file string) ([]*object, error) {
 		value, ok := plainNode(root).(dict)
 		if !ok {
 			e := c.ArgErrorf(arg, "got %s, want an object", kindOf(plainNode(root)))
-			e.Label, e.Place = file, d.place(nil)
+			e.Label, e.Place = file, d.place(nil, false)
 			errs = append(errs, e)
 			continue
 		}

@@ -182,7 +182,7 @@ func report(c *schema.Call, arg string, problems []problem) error {
 		}
 		e.Label = c.Session().Scope.Readable(e.Label)
 		if o.source != nil {
-			e.Place = o.source.place(steps)
+			e.Place = o.source.place(steps, p.name)
 		} else {
 			e.Elem, e.Root, e.RootElem = o.elem+o.inside.elem()+steps.elem(), o.root, o.inside.elem()+steps.elem()
 		}

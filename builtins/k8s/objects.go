@@ -51,7 +51,7 @@ func (c *checker) object(o *object) {
 func (a at) missing(name string) {
 	for _, e := range a.o.value {
 		if e.Key != name && schema.Suggest(e.Key, []string{"apiVersion", "kind", "metadata"}) == name && strings.EqualFold(squash(e.Key), squash(name)) {
-			a.key(e.Key).fail("", "got the field %q (did you mean %q?)", e.Key, name)
+			a.key(e.Key).failName("", "got the field %q (did you mean %q?)", e.Key, name)
 			return
 		}
 	}

@@ -150,7 +150,7 @@ func (a at) container(d dict, volumes map[string]bool, init bool) {
 	a.containerPorts(d)
 	a.environment(d)
 	a.mounts(d, volumes)
-	a.resources(sub(d, "resources"))
+	a.key("resources").resources(sub(d, "resources"))
 	always := str(d, "restartPolicy") == "Always"
 	for _, f := range []string{"livenessProbe", "readinessProbe", "startupProbe", "lifecycle"} {
 		if has(d, f) && init && !always {

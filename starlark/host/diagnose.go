@@ -101,6 +101,13 @@ func (ld *loader) builtinErrors(stack starlark.CallStack, wrong []*schema.Error)
 		if c != nil {
 			e.point(m, argument(c, w))
 		}
+		if w.Place != nil {
+			e.show(&found{place: w.Place})
+		} else if ld.trace != nil && w.Root != nil {
+			if f := ld.locate(w.Root, w.RootElem, 0); f != nil {
+				e.show(f)
+			}
+		}
 		es = append(es, &e)
 	}
 	es.sort()

@@ -153,8 +153,11 @@ func Load(ctx context.Context, cfg Config, file string) (*Module, error) {
 	if cfg.Dir == "" {
 		cfg.Dir = dirOf(cfg.FS)
 	}
-	ld := newLoader(ctx, cfg)
-	return ld.run(name)
+	mod, err := newLoader(ctx, cfg).run(name)
+	if worthTracing(err) {
+		err = traced(ctx, cfg, name, err)
+	}
+	return mod, err
 }
 
 // dirOf returns the folder that an os.DirFS is for, if it is absolute.

@@ -204,13 +204,13 @@ func element(x syntax.Expr, elem string) syntax.Node {
 			}
 			key, end = q, len(q)+1
 		}
-		next := member(x, key)
+		next := member(unguard(x), key)
 		if next == nil || end >= len(elem) {
 			return x
 		}
-		x, elem = next, elem[end+1:]
+		x, elem = unguard(next), elem[end+1:]
 	}
-	return x
+	return unguard(x)
 }
 
 func member(x syntax.Expr, key string) syntax.Expr {

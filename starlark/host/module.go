@@ -46,6 +46,7 @@ type loader struct {
 	predeclared starlark.StringDict
 	thread      *starlark.Thread
 	limit       *watchdog
+	trace       *tracer // nil but for an evaluation that looks for places
 
 	modules map[string]*module // by canonical name
 	order   []*module          // as they ended
@@ -233,6 +234,9 @@ func (ld *loader) compile(m *module) (*starlark.Program, error) {
 	}
 	m.file = f
 	guardFile(f)
+	if ld.trace != nil {
+		ld.trace.wrap(f)
+	}
 	prog, err := starlark.FileProgram(f, ld.isPredeclared)
 	if err != nil {
 		return nil, ld.resolveErrors(m, err)

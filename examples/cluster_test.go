@@ -112,6 +112,7 @@ func TestCluster(t *testing.T) {
 	c := startControlPlane(t)
 	c.startKubelet()
 	t.Run("life", func(t *testing.T) { testLife(c.newLab(t)) })
+	t.Run("hashed", func(t *testing.T) { testHashed(c.newLab(t)) })
 	t.Run("reasons", func(t *testing.T) { testReasons(c.newLab(t)) })
 	t.Run("definitions", func(t *testing.T) { testDefinitions(c.newLab(t)) })
 	t.Run("owners", func(t *testing.T) { testOwners(c.newLab(t)) })
@@ -193,6 +194,71 @@ func (c *clusterTest) oldReplicaSet(namespace string) string {
 	}
 	c.t.Fatal("there is no old ReplicaSet")
 	return ""
+}
+
+// testHashed changes a file and a secret of which objects with a hash in their names are
+// made: the pods get new ones, and the old ones stay for as long as they can be gone
+// back to.
+func testHashed(c *clusterTest) {
+	c.writeScript("lab.star", `
+load("@stdlib//k8s.star", "config_map_from", "deployment", "from_secret", "secret_from")
+
+config = config_map_from("app", {"app.conf": file("app.conf")})
+login = secret_from("login", {"password": secret("db")})
+manifests = k8s_manifest([config, login, deployment(
+    "hashed",
+    image = "registry.example/web@sha256:" + 64 * "a",
+    mounts = {"/etc/app": config},
+    env = {"PASSWORD": from_secret(login, "password")},
+    revision_history_limit = 1,
+)])
+`)
+	secret := func(value string) { c.env = append(c.env, "LABSTAR_SECRET_DB="+value) }
+	made := func() (configs, secrets int) {
+		count := func(kind string) int { return len(strings.Fields(c.names("/api/v1/namespaces/default/" + kind))) }
+		return count("configmaps") - 1, count("secrets") // one is the parent
+	}
+	for i, tc := range []struct {
+		config, secret   string
+		configs, secrets int
+	}{
+		{"one", "first", 1, 1},
+		{"two", "first", 2, 1},  // the revision before has the old file
+		{"two", "second", 1, 2}, // the one before that is no longer kept
+		{"four", "third", 2, 2},
+	} {
+		c.writeScript("app.conf", tc.config)
+		secret(tc.secret)
+		c.labstar(0, []string{"apply"}, "all ready") // nobody is asked about what nothing uses
+		c.settle("hashed", min(i+1, 2))
+		c.labstar(0, []string{"apply"}, "unchanged")
+		if configs, secrets := made(); configs != tc.configs || secrets != tc.secrets {
+			c.t.Errorf("%d: got %d ConfigMaps and %d Secrets, want %d and %d", i, configs, secrets, tc.configs, tc.secrets)
+		}
+	}
+	c.labstar(0, []string{"delete", "--yes"}, "removed 5 objects")
+	if out, err := exec.Command("grep", "-r", "third", c.store).CombinedOutput(); err == nil {
+		c.t.Errorf("the secret's value was kept: %s", out)
+	}
+}
+
+// settle waits until the Deployment has that many revisions.
+func (c *clusterTest) settle(name string, revisions int) {
+	c.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		n := 0
+		for _, rs := range items(c.must("GET", "/apis/apps/v1/namespaces/default/replicasets", "", nil)) {
+			if strings.HasPrefix(str(rs, "metadata", "name"), name+"-") {
+				n++
+			}
+		}
+		if n == revisions {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("got %d revisions of %s, want %d", n, name, revisions)
+		}
+	}
 }
 
 // testReasons wants to be told why something does not get ready.

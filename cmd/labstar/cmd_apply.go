@@ -28,7 +28,7 @@ last), and waited for until they are ready, or until it is clear why they are no
 
 What was applied and is no longer in the script is removed, once the rest is ready. A
 ConfigMap or Secret that a pod, or a revision that is kept, still uses stays until it is
-not. Fields of labstar's are its own: one that somebody else set to another value is a
+not; those with a hash in their names then go without a question. Fields of labstar's are its own: one that somebody else set to another value is a
 conflict, which tells who. What can't be changed (a Job's template, a Deployment's
 selector) needs --recreate.
 
@@ -137,11 +137,14 @@ func (o *applyOptions) showPlan(p *cluster.Plan) {
 // ask lists what would be lost and asks.
 func (o *applyOptions) ask(ctx context.Context, p *cluster.Plan) error {
 	var lost []string
+	hashed := 0
 	for _, s := range slices.Concat(p.Steps, p.Prune) {
-		switch s.Verb {
-		case cluster.Remove:
+		switch {
+		case s.Verb == cluster.Remove && s.Object.Hashed():
+			hashed++ // made again whenever it is needed
+		case s.Verb == cluster.Remove:
 			lost = append(lost, "remove "+s.Object.String()+s.Object.Loss())
-		case cluster.Replace:
+		case s.Verb == cluster.Replace:
 			lost = append(lost, fmt.Sprintf("replace %s, since %s can't be changed", s.Object, s.Why))
 		}
 	}
@@ -151,13 +154,13 @@ func (o *applyOptions) ask(ctx context.Context, p *cluster.Plan) error {
 	for _, l := range lost {
 		o.app.say("will %s", term.Clean(l))
 	}
-	return o.confirm(ctx, fmt.Sprintf("%s, in %s?", question(p), o.cluster))
+	return o.confirm(ctx, fmt.Sprintf("%s, in %s?", question(p, hashed), o.cluster))
 }
 
 // question words what is lost.
-func question(p *cluster.Plan) string {
+func question(p *cluster.Plan, hashed int) string {
 	var parts []string
-	if n := p.Count(cluster.Remove); n > 0 {
+	if n := p.Count(cluster.Remove) - hashed; n > 0 {
 		parts = append(parts, "remove "+plural(n, "object", "objects"))
 	}
 	if n := p.Count(cluster.Replace); n > 0 {

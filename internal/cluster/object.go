@@ -40,6 +40,14 @@ func (o *Object) ID() ID {
 
 func (o *Object) String() string { return o.ID().String() }
 
+// hashedLabel is what k8s_hashed marks objects with: their names have a hash of what
+// they hold.
+const hashedLabel = "labstar/hashed"
+
+// Hashed reports whether the object's name follows from what it holds, so that nothing
+// but the script's own revisions refer to it.
+func (o *Object) Hashed() bool { return o.GetLabels()[hashedLabel] != "" }
+
 // Parse reads a file of YAML documents; a List counts as its items.
 func Parse(b []byte) ([]*Object, error) {
 	var list []*Object

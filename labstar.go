@@ -226,7 +226,11 @@ func DefaultStoreDir() (string, error) {
 	return filepath.Join(dir, "labstar"), nil
 }
 
-// Store opens the store, at the first call.
+// Store returns the store, for what is done with things that were built. It is
+// closed with the Labstar.
+func (l *Labstar) Store() (Store, error) { return l.openStore() }
+
+// openStore opens the store, at the first call.
 func (l *Labstar) openStore() (store.Store, error) {
 	l.once.Do(func() {
 		if l.store == nil {

@@ -16,9 +16,8 @@ import (
 // two images have goes to a registry once, and is mounted in the other's
 // repository.
 type Pusher struct {
-	client *Client
-	kept   Notes
-	slots  chan struct{}
+	kept  Notes
+	slots chan struct{}
 
 	mu    sync.Mutex
 	notes map[string]*book    // by registry
@@ -34,8 +33,8 @@ type sending struct {
 
 // NewPusher returns a Pusher that sends so many blobs side by side; what it learns
 // for later runs it keeps in notes, which may be nil.
-func NewPusher(c *Client, notes Notes, jobs int) *Pusher {
-	return &Pusher{client: c, kept: notes, slots: make(chan struct{}, max(1, jobs)),
+func NewPusher(notes Notes, jobs int) *Pusher {
+	return &Pusher{kept: notes, slots: make(chan struct{}, max(1, jobs)),
 		notes: map[string]*book{}, ways: map[string]*sending{}}
 }
 

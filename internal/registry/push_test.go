@@ -60,7 +60,7 @@ func pushTo(t testing.TB, c *Client, st Notes, img *Image, host, repo string) (*
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewPusher(c, st, 3).Push(t.Context(), img, r, "1.0", nil)
+	return NewPusher(st, 3).Push(t.Context(), img, r, "1.0", nil)
 }
 
 // whole checks with go-containerregistry that an image is at a registry with
@@ -224,7 +224,7 @@ func TestPushAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := NewPusher(r.host.client, st, 3).Push(t.Context(), img, r, "2.0", nil); err != nil {
+			if _, err := NewPusher(st, 3).Push(t.Context(), img, r, "2.0", nil); err != nil {
 				t.Fatal(err)
 			}
 			if proxy.Up() != int64(len(img.Root.Raw)) {
@@ -260,7 +260,7 @@ func TestMount(t *testing.T) {
 			proxy := registrytest.NewProxy(t, start(t))
 			img, st := testImage(t, 1, small, large)
 			c := quickClient(Options{})
-			p := NewPusher(c, st, 3)
+			p := NewPusher(st, 3)
 			for i, repo := range []string{"lab/one", "lab/two"} {
 				r, err := c.Repository(proxy.Host()+"/"+repo, Push)
 				if err != nil {
@@ -300,7 +300,7 @@ func TestResume(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = NewPusher(c, st, 3).Push(ctx, img, r, "1.0", func(b Blob) {
+			_, err = NewPusher(st, 3).Push(ctx, img, r, "1.0", func(b Blob) {
 				if b.Desc.Size > large && b.Done > large {
 					cancel()
 				}

@@ -45,5 +45,6 @@ func All() []*schema.Builtin {
 func Resolvers() map[string]lock.Resolver {
 	all := source.Resolvers()
 	maps.Copy(all, toolchain.Resolvers())
+	maps.Copy(all, oci.Resolvers())
 	return all
 }

@@ -21,7 +21,7 @@ func TestEveryBuiltinOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"file", "glob", "text", "fetch", "unpack", "patch", "tree", "pick", "debian_packages", "debian_source",
-		"run", "busybox", "rootfs", "user", "secret", "service", "dhcp", "static_address", "device", "initramfs", "oci_image", "oci_index", "debian_layer", "k8s_manifest",
+		"run", "busybox", "rootfs", "user", "secret", "service", "dhcp", "static_address", "device", "initramfs", "oci_image", "oci_index", "oci_pull", "debian_layer", "k8s_manifest",
 	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is missing", want)

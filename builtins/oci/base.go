@@ -45,6 +45,9 @@ func (a *imageArgs) base(c *schema.Call) (base, error) {
 			return base{}, err
 		}
 	}
+	if act.Op == unlockedOp { // nothing is built before the lock has it
+		return base{platform: platformOf(act)}, nil
+	}
 	if act.Op != imageOp && act.Op != pulledOp {
 		return base{}, c.ArgErrorf("base", "got an image that is no longer whole, want the value of oci_image, oci_pull or oci_index itself")
 	}

@@ -43,7 +43,7 @@ func callIndex(c *schema.Call, a *indexArgs) (starlark.Value, error) {
 	for i, image := range a.Images {
 		arg := fmt.Sprintf("images[%d]", i)
 		act := image.Action
-		if act.Op != imageOp && act.Op != pulledOp {
+		if act.Op != imageOp && act.Op != pulledOp && act.Op != unlockedOp {
 			errs = append(errs, c.ArgErrorf(arg, "got an index, want an image for one platform"))
 			continue
 		}

@@ -1,5 +1,5 @@
-// Package oci makes container images in the OCI layout: the builtins `oci_image`
-// and `oci_index`.
+// Package oci makes container images in the OCI layout: the builtins `oci_image`,
+// `oci_index` and `oci_pull`.
 //
 // An image is a check of what would fail in a container (oci/config), an action for
 // each layer (oci/layer, from a tree to a compressed tar) and a small one that puts
@@ -22,7 +22,7 @@ import (
 )
 
 // Builtins returns the builtins of this group.
-func Builtins() []*schema.Builtin { return []*schema.Builtin{Image, Index} }
+func Builtins() []*schema.Builtin { return []*schema.Builtin{Image, Index, Pull} }
 
 // imageName is the name of an image as the script gives it.
 type imageName struct {

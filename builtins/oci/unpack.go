@@ -18,7 +18,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/labstar/labstar/action"
-	"github.com/labstar/labstar/starlark/schema"
 )
 
 type unpackParams struct {
@@ -28,18 +27,6 @@ type unpackParams struct {
 // unpackOp reads a packed layer into a tree. What the layer deletes from those below
 // it, by names that start with ".wh.", is in the descriptor and not in the tree.
 var unpackOp = &action.Op{Name: "oci/unpack", Version: 1, Run: runUnpack}
-
-func newUnpack(c *schema.Call, image *action.Action, i int, blob *action.Artifact) (*action.Action, error) {
-	var p pulledParams
-	if err := json.Unmarshal(image.Params, &p); err != nil {
-		return nil, err
-	}
-	return c.Action(action.Spec{
-		Op: unpackOp, Params: unpackParams{MediaType: p.Layers[i].MediaType}, Title: fmt.Sprintf("unpack layer %d of %s", i, p.Name),
-		Inputs:  []action.Input{{Name: "layer", Artifact: blob}},
-		Outputs: []action.Output{{Name: "tree", Kind: action.Tree}, {Name: "descriptor", Kind: action.File}},
-	})
-}
 
 // ociTypes are the OCI's names of Docker's layers, which are the same bytes.
 var ociTypes = map[types.MediaType]types.MediaType{

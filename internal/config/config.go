@@ -17,6 +17,9 @@
 //	compile.cache         off: commands compile everything, see package compile
 //	compile.verify        the share of hits of the compile cache (0 to 1) that are
 //	                      compiled all the same and compared
+//	oci.mirror            mirrors of image registries, as docker.io=mirror.lan:5000,
+//	                      separated by spaces
+//	oci.plain-http        hosts of image registries that are spoken to without TLS
 //	npm.registry          base addresses of npm registries, separated by spaces
 //	debian.keyring        a file of further OpenPGP keys that may sign suites
 //	secret.NAME           the file that holds the secret NAME; the environment's

@@ -32,7 +32,7 @@ type layerInfo struct {
 
 // layerOp writes a tree as a layer: a tar with the tree's owners, modes and
 // extended attributes, sorted, every time being the same constant.
-var layerOp = &action.Op{Name: "oci/layer", Version: 1, Run: runLayer}
+var layerOp = &action.Op{Name: "oci/layer", Version: 2, Run: runLayer}
 
 var mediaTypes = map[compress.Format]types.MediaType{
 	compress.Gzip: types.OCILayer, compress.Zstd: types.OCILayerZStd, compress.None: types.OCIUncompressedLayer,
@@ -48,7 +48,7 @@ func runLayer(ctx context.Context, env action.Env) error {
 		return err
 	}
 	defer out.Abort()
-	packed, err := compress.NewWriter(out, p.Compression)
+	packed, err := compress.NewParallel(out, p.Compression)
 	if err != nil {
 		return err
 	}

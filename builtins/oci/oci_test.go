@@ -110,7 +110,7 @@ func TestImageContent(t *testing.T) {
 	if want := "registry.lan:5000/lab/web@" + action.Of([]byte(lab.Text(manifest))).String(); err != nil || s != want {
 		t.Errorf("got ref %s, %v, want %s", s, err, want)
 	}
-	const golden = "sha256:179fb234c938d90838e4d699b744fb22686d9977bd074d885e3cd8514d052f2b"
+	const golden = "sha256:8f9d93ddb49f7dcf2a6ded8ce97c93c3b89e07576cae8a4962bbc72aaec505bb"
 	if got := s[strings.Index(s, "@")+1:]; got != golden {
 		t.Errorf("got digest %s, want %s: if that is meant, raise the Version of %s and %s", got, golden, layerOp.Name, imageOp.Name)
 	}

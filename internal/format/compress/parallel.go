@@ -26,7 +26,7 @@ func NewParallel(w io.Writer, f Format) (io.WriteCloser, error) {
 		}
 		return newParallel(w, gzipBlock, gzipWindow, &deflater{}), nil
 	case Zstd:
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithEncoderLevel(parallelZstd), zstd.WithZeroFrames(true))
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithZeroFrames(true))
 		if err != nil {
 			return nil, err
 		}
@@ -42,12 +42,6 @@ const (
 	gzipWindow = 32 << 10
 	// zstdBlock is a frame, which refers to nothing before it.
 	zstdBlock = 4 << 20
-
-	// parallelGzip and parallelZstd are levels. The first is 10% faster than gzipLevel
-	// and as small on programs; the second is klauspost's fastest, 20% larger than
-	// zstd -3 and as fast.
-	parallelGzip = gzipLevel
-	parallelZstd = zstd.SpeedFastest
 )
 
 // gzipHeader has no name, no time and an unknown system.
@@ -192,7 +186,7 @@ func (d *deflater) block(dst, before, data []byte, last bool) ([]byte, error) {
 	w, _ := deflaters.Get().(*flate.Writer)
 	if w == nil {
 		var err error
-		if w, err = flate.NewWriter(out, parallelGzip); err != nil {
+		if w, err = flate.NewWriter(out, gzipLevel); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/labstar/labstar/builtins/app"
 	"github.com/labstar/labstar/builtins/compose"
 	"github.com/labstar/labstar/builtins/disk"
 	"github.com/labstar/labstar/builtins/k8s"
@@ -35,6 +36,7 @@ func All() []*schema.Builtin {
 		disk.Builtins(),
 		npm.Builtins(),
 		oci.Builtins(),
+		app.Builtins(),
 		compose.Builtins(),
 		k8s.Builtins(),
 		vm.Builtins(),

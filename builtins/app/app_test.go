@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -38,12 +37,12 @@ func eval(t *testing.T, script string) (*buildtest.Lab, starlark.StringDict, err
 
 func TestLinks(t *testing.T) {
 	for script, want := range map[string]string{
-		`"plain"`:                                      `[]`,
-		`backend.url`:                                  `["backend"]`,
+		`"plain"`:     `[]`,
+		`backend.url`: `["backend"]`,
 		`{"A": "x%s/y" % database.address, "B": ["http://" + backend.host, 1]}`: `["backend", "database"]`,
 		`gate`: `["gate"]`,
 		`page("{{A}}", {"A": gate.browser_url + "ws"})`: `[]`,
-		`gate.public_port`:                             `[]`,
+		`gate.public_port`: `[]`,
 	} {
 		_, g, err := eval(t, "l = links_in("+script+")")
 		if err != nil || g["l"].String() != want {
@@ -73,7 +72,7 @@ func TestErrors(t *testing.T) {
 		`endpoint("a", 70000)`:                            `port: got 70000`,
 		`endpoint("a", 1, node_port = 80)`:                `node_port: got 80, want a port from 30000 to 32767`,
 		`backend.browser_url`:                             `endpoint "backend" is not reached from outside`,
-		`backend.adress`:                                  `has no .adress attribute`,
+		`backend.adress`:                                  `did you mean .address?`,
 		`page(html, {"CHAT": backend.url})`:               `values["CHAT"]: got the address of "backend", which is a name inside of the application that no browser can resolve`,
 		`page(html, {"CHAT": "ws://" + backend.address})`: `got the address of "backend"`,
 		`page(html, {"CHAT": backend})`:                   `got an endpoint, want the browser_url`,
@@ -106,7 +105,7 @@ func TestBcrypt(t *testing.T) {
 	if err := bcrypt.CompareHashAndPassword([]byte(one), []byte("pass word")); err != nil {
 		t.Error(err)
 	}
-	const golden = "$2b$05$"
+	const golden = "$2y$05$"
 	again, _ := bcryptHash("pass word", "htpasswd of alice", 5)
 	bob, _ := bcryptHash("pass word", "htpasswd of bob", 5)
 	other, _ := bcryptHash("password", "htpasswd of alice", 5)
@@ -132,12 +131,8 @@ func TestBcrypt(t *testing.T) {
 func TestHtpasswd(t *testing.T) {
 	values := map[string]string{"alice": "one", "bob": "one"}
 	build := func() string {
-		lab := buildtest.NewSecrets(t, func(name string) (string, error) {
-			if v, ok := values[name]; ok {
-				return v, nil
-			}
-			return "", errors.New("no " + name)
-		})
+		lab := buildtest.New(t)
+		lab.Secrets = values
 		g, err := lab.TryEval(Builtins(), `h = htpasswd({"alice": alice, "bob": bob}, cost = 5)`, predeclared(lab))
 		if err != nil {
 			t.Fatal(err)

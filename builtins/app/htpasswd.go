@@ -95,7 +95,8 @@ func runHtpasswd(_ context.Context, env action.Env) error {
 // saltLen is the length of bcrypt's salt, in bytes.
 const saltLen = 16
 
-// bcryptHash hashes a password as crypt(5) describes under "$2b$". The salt comes from
+// bcryptHash hashes a password as crypt(5) describes under "$2y$", the prefix
+// that htpasswd(1) writes. The salt comes from
 // the password and its use, by bcrypt too: from a fast function it would be easier to
 // guess from than the hash.
 func bcryptHash(password, use string, cost int) (string, error) {
@@ -112,5 +113,9 @@ func bcryptHash(password, use string, cost int) (string, error) {
 	}
 	salt := sha256.Sum256(slow)
 	hash, err := bcrypt.GenerateFromPasswordSalt([]byte(password), salt[:saltLen], cost)
-	return string(hash), err
+	if err != nil {
+		return "", err
+	}
+	// The library writes "$2a$", which is the same where nothing is wrong with it.
+	return strings.Replace(string(hash), "$2a$", "$2y$", 1), nil
 }

@@ -36,12 +36,14 @@ type Lab struct {
 	content map[action.Digest][]byte // of source trees
 	Store   *disk.Store
 	Engine  *engine.Engine
+	Secrets map[string]string // values, by name
 }
 
 // New returns a Lab that ends with the test. config, if given, has the settings
 // of the machine for ops that use the network.
 func New(t testing.TB, config ...func(key string) string) *Lab {
 	t.Helper()
+	l := &Lab{t: t, content: map[action.Digest][]byte{}}
 	st, err := disk.Open(t.TempDir(), disk.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +51,12 @@ func New(t testing.TB, config ...func(key string) string) *Lab {
 	opts := engine.Options{Store: st, Jobs: 2}
 	if len(config) > 0 {
 		opts.Config = config[0]
+	}
+	opts.Secret = func(name string) (string, error) {
+		if v, ok := l.Secrets[name]; ok {
+			return v, nil
+		}
+		return "", fmt.Errorf("secret %q is not given", name)
 	}
 	e, err := engine.New(opts)
 	if err != nil {
@@ -59,8 +67,9 @@ func New(t testing.TB, config ...func(key string) string) *Lab {
 			t.Error(err)
 		}
 	})
-	session := &schema.Session{Context: context.Background(), Scope: action.NewScope()}
-	return &Lab{t: t, session: session, content: map[action.Digest][]byte{}, Store: st, Engine: e}
+	l.session = &schema.Session{Context: context.Background(), Scope: action.NewScope()}
+	l.Store, l.Engine = st, e
+	return l
 }
 
 // SetPins gives the evaluation a lock.

@@ -215,6 +215,16 @@ func TestHints(t *testing.T) {
 	}
 }
 
+func TestDefaultNetwork(t *testing.T) {
+	lab, c, err := eval(t, `c = compose({"a": {"image": "x", "networks": ["default", "back"]}}, networks = {"back": {}})`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := lab.Text(c); !strings.Contains(got, "\nnetworks:\n  back: {}\n  default: {}\n") {
+		t.Errorf("got\n%s\nwant the default network declared", got)
+	}
+}
+
 func TestProfilesAreKept(t *testing.T) {
 	p := composeParams{Name: "x", Services: schema.Dict[any]{{Key: "a", Value: schema.Dict[any]{{Key: "image", Value: "x"}, {Key: "profiles", Value: []any{"debug"}}}}}}
 	m, err := p.model()

@@ -119,9 +119,17 @@ func (p *composeParams) model() (map[string]any, error) {
 			m[name] = d
 		}
 	}
-	networks, volumes := literal(p.Networks), literal(p.Volumes)
-	set("networks", networks.(map[string]any))
-	set("volumes", volumes.(map[string]any))
+	networks, _ := literal(p.Networks).(map[string]any)
+	for _, s := range p.Services {
+		for _, n := range listed(s.Value.(schema.Dict[any]), "", "networks") {
+			if _, declared := networks[n.name]; n.name == "default" && !declared {
+				networks["default"] = map[string]any{} // which docker compose has without a word
+			}
+		}
+	}
+	set("networks", networks)
+	volumes, _ := literal(p.Volumes).(map[string]any)
+	set("volumes", volumes)
 	secrets := map[string]any{}
 	for _, s := range p.Secrets {
 		secrets[s.Key] = map[string]any{"environment": Variable(s.Value)}

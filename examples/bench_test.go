@@ -2,7 +2,9 @@ package examples
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -301,4 +303,55 @@ tools = debian_packages([])
 	},
 		func(int) { l.quiet("with.star", "x") },
 		func(int) { l.quiet("without.star", "x") })
+}
+
+// A file system that is made by its own tool in the sandbox, from a script to the
+// image in the store, against that tool alone on the same tree: the same version,
+// with the same compression.
+func BenchmarkReadOnlyFilesystem(b *testing.B) {
+	l := benchLab(b)
+	root := filepath.Join(l.dir, "root")
+	r := rand.New(rand.NewPCG(1, 2))
+	for total, n := 0, 0; total < 80<<20; n++ {
+		size := r.IntN(16 << 10)
+		if r.IntN(20) == 0 {
+			size = r.IntN(1 << 20)
+		}
+		text := make([]byte, size)
+		for i := range text {
+			text[i] = "etaoin shrdlu\n"[r.IntN(14)]
+		}
+		at := filepath.Join(root, fmt.Sprintf("usr/share/d%02d/f%05d", r.IntN(40), n))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, text, 0o644)); err != nil {
+			b.Fatal(err)
+		}
+		total += size
+	}
+	const script = "load(\"@stdlib//toolchains.star\", \"disk_tools\")\ntools = disk_tools()\nroot = pick(glob([\"root/**\"]), \"root/\")\n"
+	l.writeScript("fs.star", script)
+	l.run("fs.star", "--copy", "--out", "copied")
+	program := func(name string) []string {
+		tools := filepath.Join(l.dir, "copied", "tools")
+		return []string{filepath.Join(tools, "lib64/ld-linux-x86-64.so.2"), "--library-path", filepath.Join(tools, "usr/lib/x86_64-linux-gnu"), filepath.Join(tools, "usr/bin", name)}
+	}
+	image := filepath.Join(b.TempDir(), "image")
+	for _, fs := range []struct {
+		name, script string
+		theirs       []string
+	}{
+		{"squashfs", `squashfs(root, toolchain = tools)`, append(program("mksquashfs"), root, image, "-noappend", "-all-root", "-comp", "zstd", "-no-progress", "-quiet")},
+		{"erofs", `erofs(root, toolchain = tools, label = "bench")`, append(program("mkfs.erofs"), "--quiet", image, root)},
+		{"erofs lz4hc", `erofs(root, toolchain = tools, label = "bench", compression = "lz4hc")`, append(program("mkfs.erofs"), "--quiet", "-zlz4hc", image, root)},
+	} {
+		b.Run(fs.name, func(b *testing.B) {
+			l.writeScript("fs.star", script+"image = "+fs.script)
+			l.quiet("fs.star", "root") // what is the same each time is there
+			versus(b, 5, func(int) {
+				l.writeScript("root/stamp", fmt.Sprint(time.Now().UnixNano())) // another tree, so another image
+				_ = os.Remove(image)
+			},
+				func(int) { l.quiet("fs.star", "image") },
+				func(int) { must(b, l.dir, fs.theirs...) })
+		})
+	}
 }

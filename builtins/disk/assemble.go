@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
+	"sync"
 
 	"go.starlark.net/starlark"
 
@@ -17,6 +19,7 @@ type assembleParams struct {
 	Disk   action.Late    `json:"disk"`
 	Parts  []assemblePart `json:"parts"`
 	Code   string         `json:"code,omitempty"` // path of what a BIOS runs, in the input "code"
+	Core   *corePlace     `json:"core,omitempty"` // of GRUB's second part
 }
 
 type assemblePart struct {
@@ -32,7 +35,7 @@ type assemblePart struct {
 func (im *image) assemble() (starlark.Value, error) {
 	p := assembleParams{Layout: im.layoutSpec(), Table: im.a.Table, Disk: action.Late(im.token("disk"))}
 	spec := action.Spec{Op: assembleOp, Title: im.a.Name, Outputs: []action.Output{{Name: "disk.img", Kind: action.File}}}
-	bios := im.has("syslinux")
+	bios := im.bios() != ""
 	for i, part := range im.a.Partitions {
 		if im.files[i] != nil {
 			spec.Inputs = append(spec.Inputs, action.Input{Name: p.Layout.Parts[i].Input, Artifact: im.files[i].Artifact})
@@ -47,8 +50,20 @@ func (im *image) assemble() (starlark.Value, error) {
 		p.Parts = append(p.Parts, ap)
 	}
 	if bios {
-		p.Code = mbrCode[im.a.Table]
+		p.Code = im.mbrCode()
 		spec.Inputs = append(spec.Inputs, action.Input{Name: "code", Artifact: im.a.Toolchain.Artifact})
+	}
+	if im.has("grub") {
+		p.Core = &corePlace{Input: "core"}
+		if im.core >= 0 {
+			p.Core.Input = p.Layout.Parts[im.core].Input
+		} else {
+			core, err := im.grubCore()
+			if err != nil {
+				return nil, err
+			}
+			spec.Inputs = append(spec.Inputs, action.Input{Name: "core", Artifact: core.Artifact})
+		}
 	}
 	spec.Params = p
 	act, err := im.c.Action(spec)
@@ -75,6 +90,12 @@ func runAssemble(ctx context.Context, env action.Env) error {
 	}
 	if p.Code != "" {
 		if t.Code, err = readInTree(ctx, env, env.Input("code").Digest, p.Code); err != nil {
+			return err
+		}
+		if p.Core != nil {
+			t.Code, err = grubBoot(t.Code, p.coreStart(where))
+		}
+		if err != nil {
 			return err
 		}
 		if len(t.Code) > 440 {
@@ -122,6 +143,16 @@ func (p *assembleParams) write(ctx context.Context, env action.Env, where *place
 		return err
 	}
 	at := int64(len(head))
+	if p.Core != nil && p.Core.Input == "core" {
+		core, err := p.core(ctx, env, where)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(core); err != nil {
+			return err
+		}
+		at += int64(len(core))
+	}
 	for i, part := range p.Layout.Parts {
 		sp := where.spans[i]
 		if part.Input == "" {
@@ -131,7 +162,15 @@ func (p *assembleParams) write(ctx context.Context, env action.Env, where *place
 			return err
 		}
 		d := env.Input(part.Input).Digest
-		if err := copyBlob(ctx, env, w, d); err != nil {
+		if p.Core != nil && p.Core.Input == part.Input {
+			core, err := p.core(ctx, env, where)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(core); err != nil {
+				return err
+			}
+		} else if err := copyBlob(ctx, env, w, d); err != nil {
 			return err
 		}
 		at = sp.start + d.Size
@@ -144,12 +183,17 @@ func (p *assembleParams) write(ctx context.Context, env action.Env, where *place
 	return err
 }
 
+// buffers are what blobs are copied through: a tree has thousands.
+var buffers = sync.Pool{New: func() any { return new([len(zeros)]byte) }}
+
 func copyBlob(ctx context.Context, content action.Content, w io.Writer, d action.Digest) error {
 	b, err := content.OpenBlob(ctx, d)
 	if err != nil {
 		return err
 	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{b}, make([]byte, len(zeros)))
+	buf := buffers.Get().(*[len(zeros)]byte)
+	defer buffers.Put(buf)
+	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{b}, buf[:])
 	if cerr := b.Close(); err == nil {
 		err = cerr
 	}
@@ -160,9 +204,17 @@ func copyBlob(ctx context.Context, content action.Content, w io.Writer, d action
 func readInTree(ctx context.Context, env action.Env, root action.Digest, path string) ([]byte, error) {
 	n, _, err := action.NewEdit(env, root).Resolve(ctx, path)
 	if err != nil || n.Kind != action.Regular {
-		return nil, fmt.Errorf("the toolchain has no %q; use disk_tools() of @stdlib//toolchains.star: %w", "/"+path, err)
+		more := ""
+		if strings.HasPrefix(path, grubPC) {
+			more = `["grub-common", "grub-pc-bin"]`
+		}
+		return nil, fmt.Errorf("the toolchain has no %q; use disk_tools(%s) of @stdlib//toolchains.star: %w", "/"+path, more, err)
 	}
-	b, err := env.OpenBlob(ctx, n.Digest)
+	return readBlob(ctx, env, n.Digest)
+}
+
+func readBlob(ctx context.Context, env action.Env, d action.Digest) ([]byte, error) {
+	b, err := env.OpenBlob(ctx, d)
 	if err != nil {
 		return nil, err
 	}

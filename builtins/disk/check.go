@@ -132,7 +132,7 @@ func (im *image) checkKernels() ([]action.Input, error) {
 	for i, e := range im.entries {
 		spec := action.Spec{
 			Op: headOp, Title: fmt.Sprintf("%s kernel check", im.a.Name),
-			Params:  headParams{Arch: im.arch, Loader: im.efi(), BIOS: im.has("syslinux")},
+			Params:  headParams{Arch: im.arch, Loader: im.efi()},
 			Inputs:  []action.Input{{Name: "kernel", Artifact: e.kernel.Artifact}},
 			Outputs: []action.Output{{Name: "checked", Kind: action.File}},
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/labstar/labstar/action"
 )
 
-// GRUB for UEFI: one program with the modules that it needs, which reads grub.cfg
+// GRUB for UEFI is one program with the modules that it needs, which reads grub.cfg
 // from beside itself. It knows nothing of the disk, so one serves all.
 
 // grubModules read the partition and start Linux.
@@ -20,17 +20,22 @@ func (im *image) grub() (*action.Artifact, error) {
 	if im.arch == "arm64" {
 		format = "arm64-efi"
 	}
-	argv := append([]string{"grub-mkimage", "-d", "/usr/lib/grub/" + format, "-O", format, "-p", "/EFI/BOOT", "-o", "grub.efi"}, grubModules...)
+	return im.grubImage(format, "/EFI/BOOT", grubModules)
+}
+
+// grubImage makes GRUB itself: its kernel with modules, and where its folder is.
+func (im *image) grubImage(format, prefix string, modules []string) (*action.Artifact, error) {
+	argv := append([]string{"grub-mkimage", "-d", "/usr/lib/grub/" + format, "-O", format, "-p", prefix, "-o", "grub"}, modules...)
 	act, err := im.c.Action(action.Spec{
 		Op: action.Exec, Title: "grub " + format,
-		Params:  action.Command{Argv: argv, Root: []string{"toolchain"}, Outputs: []string{"grub.efi"}},
+		Params:  action.Command{Argv: argv, Root: []string{"toolchain"}, Outputs: []string{"grub"}},
 		Inputs:  []action.Input{{Name: "toolchain", Artifact: im.a.Toolchain.Artifact}},
-		Outputs: []action.Output{{Name: "grub.efi", Kind: action.File}},
+		Outputs: []action.Output{{Name: "grub", Kind: action.File}},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return act.Output("grub.efi"), nil
+	return act.Output("grub"), nil
 }
 
 func (im *image) grubConfig(menu []menuLine) action.Late {

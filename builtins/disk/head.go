@@ -16,7 +16,6 @@ import (
 type headParams struct {
 	Arch   string `json:"arch"`
 	Loader string `json:"loader,omitempty"` // the one that UEFI starts
-	BIOS   bool   `json:"bios,omitempty"`
 }
 
 var headOp = &action.Op{Name: "disk/head", Version: 1, Check: true, Run: runHead}

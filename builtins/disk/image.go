@@ -21,7 +21,7 @@ type imageArgs struct {
 	Align      starlark.Value   `star:"align,keyword" default:"\"1M\"" doc:"where partitions start: at multiples of this"`
 	UUID       string           `star:"uuid,keyword" default:"\"\"" doc:"the disk's identifier, a GUID; by default one that comes from the content"`
 	Fstab      bool             `star:"fstab,keyword" default:"True" doc:"write /etc/fstab, and hold the one that is there to the partitions"`
-	Loader     starlark.Value   `star:"loader,keyword,optional" doc:"boot loaders, one or a list: \"syslinux\" (BIOS); \"systemd-boot\", \"uki\", \"efi-stub\", \"syslinux-efi\", \"grub-efi\" (UEFI)"`
+	Loader     starlark.Value   `star:"loader,keyword,optional" doc:"boot loaders, one or a list: \"syslinux\" or \"grub\" (BIOS); \"systemd-boot\", \"uki\", \"efi-stub\", \"syslinux-efi\", \"grub-efi\" (UEFI)"`
 	Kernel     *schema.Artifact `star:"kernel,keyword,optional" kind:"file" doc:"what is booted, unless entries says"`
 	Initrd     *schema.Artifact `star:"initrd,keyword,optional" kind:"file" doc:"its initial file system"`
 	Cmdline    action.Late      `star:"cmdline,keyword" default:"\"\"" doc:"more words of its command line; root=, rootfstype=, console= and rootwait are added where they are missing"`
@@ -30,7 +30,7 @@ type imageArgs struct {
 	Timeout    *int             `star:"timeout,keyword,optional" doc:"seconds that the loader waits; by default 0 for one entry, 5 for more"`
 	Bus        []string         `star:"bus,keyword,optional" enum:"virtio,ahci,ata,nvme,usb,scsi,mmc" doc:"what the disk will be attached to; the kernel must have the drivers of each. By default it must have those of one"`
 	Arch       string           `star:"arch,keyword" default:"\"\"" enum:",x86_64,arm64" doc:"the machine's architecture; by default the kernel's, else x86_64"`
-	Toolchain  *schema.Artifact `star:"toolchain,keyword,optional" kind:"tree" doc:"a tree with the loaders' programs, as from disk_tools(); for grub-efi disk_tools([\"grub-common\", \"grub-efi-amd64-bin\"]); for systemd-boot and uki on arm64 debian_packages([\"systemd-boot-efi\"], arch = \"arm64\")"`
+	Toolchain  *schema.Artifact `star:"toolchain,keyword,optional" kind:"tree" doc:"a tree with the loaders' programs, as from disk_tools(); for grub disk_tools([\"grub-common\", \"grub-pc-bin\"]), for grub-efi with \"grub-efi-amd64-bin\"; for systemd-boot and uki on arm64 debian_packages([\"systemd-boot-efi\"], arch = \"arm64\")"`
 	Name       string           `star:"name,keyword" default:"\"disk\"" doc:"what messages call it"`
 }
 
@@ -49,7 +49,9 @@ agree with its partition in device, type and mount point, else it is an error.
 
 The loader is put into the EFI system partition, with the kernel, the initial file
 system and its configuration, with no root and no mount. With several loaders one
-disk boots on machines with BIOS and with UEFI, as a disk and as a USB stick.
+disk boots on machines with BIOS and with UEFI, as a disk and as a USB stick. GRUB
+for a BIOS has a second part, which lies behind an MBR or, with a GPT, in a
+partition(type = "bios_boot").
 
 Errors before anything is built, or before the disk is: partitions that overlap or
 do not fit, two at one mount point, no root, an fstab that disagrees; and, where the
@@ -73,13 +75,14 @@ type image struct {
 	arch    string
 	root    int // index of the partition mounted at /, or -1
 	esp     int // index of the EFI system partition, or -1
+	core    int // index of the partition with GRUB's second part, or -1
 
 	ids   *action.Action
 	files []*schema.Artifact // what is in each partition, nil for nothing
 }
 
 func callImage(c *schema.Call, a *imageArgs) (starlark.Value, error) {
-	im := &image{c: c, a: a, root: -1, esp: -1, files: make([]*schema.Artifact, len(a.Partitions))}
+	im := &image{c: c, a: a, root: -1, esp: -1, core: -1, files: make([]*schema.Artifact, len(a.Partitions))}
 	if err := errors.Join(im.setSizes(), im.setLoaders(), im.checkPartitions()); err != nil {
 		return nil, err
 	}
@@ -215,6 +218,9 @@ func (im *image) fillOne(i int) error {
 	p := im.a.Partitions[i]
 	content, err := p.content, error(nil)
 	switch {
+	case i == im.core:
+		im.files[i], err = im.grubCore()
+		return err
 	case !p.made:
 		im.files[i] = content
 		return nil

@@ -13,18 +13,23 @@ import (
 	"github.com/labstar/labstar/starlark/schema"
 )
 
-// loaderNames are those that the argument loader takes. All but syslinux are
-// started by UEFI.
-var loaderNames = []string{"syslinux", "systemd-boot", "uki", "efi-stub", "syslinux-efi", "grub-efi"}
+// loaderNames are those that the argument loader takes: the first two are started
+// by a BIOS, the others by UEFI.
+var loaderNames = []string{"syslinux", "grub", "systemd-boot", "uki", "efi-stub", "syslinux-efi", "grub-efi"}
+
+func forBIOS(loader string) bool { return loader == "syslinux" || loader == "grub" }
 
 func (im *image) has(loader string) bool { return slices.Contains(im.loaders, loader) }
 
+// bios returns the loader that a BIOS starts, "" if none.
+func (im *image) bios() string { return im.first(forBIOS) }
+
 // efi returns the loader that UEFI starts, "" if none.
-func (im *image) efi() string {
-	for _, l := range im.loaders {
-		if l != "syslinux" {
-			return l
-		}
+func (im *image) efi() string { return im.first(func(l string) bool { return !forBIOS(l) }) }
+
+func (im *image) first(is func(loader string) bool) string {
+	if i := slices.IndexFunc(im.loaders, is); i >= 0 {
+		return im.loaders[i]
 	}
 	return ""
 }
@@ -65,10 +70,12 @@ func (im *image) setLoaders() error {
 				e = e.WithHint(fmt.Sprintf("did you mean %q?", near))
 			}
 			errs = append(errs, e)
-		case im.arch == "arm64" && strings.HasPrefix(s, "syslinux"):
+		case im.arch == "arm64" && (forBIOS(s) || s == "syslinux-efi"):
 			errs = append(errs, c.ArgErrorf("loader", "got %q for arm64, where it does not exist", s).WithHint("use systemd-boot, uki or efi-stub"))
-		case s != "syslinux" && im.efi() != "":
-			errs = append(errs, c.ArgErrorf("loader", "got %q and %q, and UEFI starts one", im.efi(), s).WithHint("keep one of them; syslinux can be beside it, for BIOS"))
+		case forBIOS(s) && im.bios() != "":
+			errs = append(errs, c.ArgErrorf("loader", "got %q and %q, and a BIOS starts one", im.bios(), s).WithHint("keep one of them"))
+		case !forBIOS(s) && im.efi() != "":
+			errs = append(errs, c.ArgErrorf("loader", "got %q and %q, and UEFI starts one", im.efi(), s).WithHint("keep one of them; syslinux or grub can be beside it, for BIOS"))
 		default:
 			im.loaders = append(im.loaders, s)
 		}
@@ -89,12 +96,17 @@ func (im *image) checkBoot() error {
 		add(c.ArgErrorf("loader", "got a loader and no kernel that it could boot").WithHint("give kernel or entries"))
 	case im.esp < 0:
 		add(c.ArgErrorf("loader", "got a loader and no EFI system partition to put it into").
-			WithHint("add partition(type = \"esp\", size = \"64M\") as the first one; syslinux is put there too"))
+			WithHint("add partition(type = \"esp\", size = \"64M\") as the first one; syslinux and grub are put there too"))
 	case !im.a.Partitions[im.esp].made:
 		add(c.ArgErrorf(at(im.esp), "got a ready file system, and the loader is to be put into it").WithHint("give the tree itself, or nothing"))
 	}
-	if a.Toolchain == nil && im.efi() != "efi-stub" || a.Toolchain == nil && im.has("syslinux") {
+	if a.Toolchain == nil && (im.efi() != "efi-stub" || im.bios() != "") {
 		add(c.ArgErrorf("loader", "got no toolchain with the loader's programs").WithHint("say toolchain = disk_tools(), of @stdlib//toolchains.star"))
+	}
+	if im.bios() == "grub" {
+		if err := im.checkGrub(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if t := a.Timeout; t != nil && (*t < 0 || *t > 3600) {
 		add(c.ArgErrorf("timeout", "got %d, want seconds from 0 to 3600", *t))

@@ -22,11 +22,15 @@ const (
 	systemdStub     = "usr/lib/systemd/boot/efi/linux%s.efi.stub"
 )
 
-// mbrCode is what a BIOS runs first, by the table.
-var mbrCode = map[string]string{
-	"gpt":    "usr/lib/SYSLINUX/gptmbr.bin",
-	"hybrid": "usr/lib/SYSLINUX/gptmbr.bin",
-	"mbr":    "usr/lib/SYSLINUX/mbr.bin",
+// mbrCode is where the toolchain has what a BIOS runs first.
+func (im *image) mbrCode() string {
+	switch {
+	case im.has("grub"):
+		return grubPC + "/boot.img"
+	case im.a.Table == "mbr":
+		return "usr/lib/SYSLINUX/mbr.bin"
+	}
+	return "usr/lib/SYSLINUX/gptmbr.bin"
 }
 
 // efiName is the machine's name in the names of EFI programs.
@@ -46,6 +50,9 @@ func (im *image) loaderFiles(menu []menuLine) []bootFile {
 			tool("syslinux/"+m, syslinuxModules+"/bios/"+m)
 		}
 		text("syslinux/syslinux.cfg", im.syslinuxConfig(menu))
+	}
+	if im.has("grub") {
+		text(grubFolder+"/grub.cfg", im.grubConfig(menu))
 	}
 	switch im.efi() {
 	case "syslinux-efi":

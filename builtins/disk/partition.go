@@ -87,6 +87,7 @@ type partitionArgs struct {
 var NewPartition = schema.New("partition", `partition describes a part of a disk for disk_image.
 
 	partition(type = "esp", size = "32M")                         # filled by the loader
+	partition(type = "bios_boot")                                 # the same, for GRUB on a BIOS
 	partition(root, fs = "ext4", mount = "/", size = "256M")      # made from a tree
 	partition(squashfs(app, toolchain = t), mount = "/opt")       # a file system as it is
 	partition(fs = "swap", size = "128M")
@@ -222,7 +223,7 @@ func (p *Partition) setContent(c *schema.Call, a *partitionArgs) error {
 		if p.fs == "fat" {
 			p.fs = "vfat"
 		}
-	case p.size == sizeFit:
+	case p.size == sizeFit && p.kind.guid != ptable.BIOSBoot: // a loader fills that
 		return c.ArgErrorf("size", "got \"fit\" and no content, want a size")
 	}
 	if p.kind.esp() && p.fs != "" && p.fs != "vfat" {

@@ -18,6 +18,10 @@ type Command struct {
 	Work string `json:"work,omitempty"`
 	// Outputs are paths relative to BuildDir, in the order of Spec.Outputs.
 	Outputs []string `json:"outputs"`
+	// Secrets are variables of the environment by the names of the secrets that they
+	// have the values of. A value is in no key, so what the result depends on has to
+	// be an input that comes from the secret (Spec.Secrets) and gives nothing away.
+	Secrets map[string]string `json:"secrets,omitempty"`
 	// Timeout in seconds; 0 means none.
 	Timeout int `json:"timeout,omitempty"`
 	// Compile lets single compilations inside come from the compile cache. The

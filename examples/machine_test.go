@@ -187,3 +187,50 @@ func TestBoot(t *testing.T) {
 		t.Errorf("processes were left behind: %s", left)
 	}
 }
+
+// secretTest is a machine whose password is not in the script.
+const secretTest = `
+load("lab.star", "linux", "root")
+load("@stdlib//toolchains.star", "machine_tools")
+_root = rootfs([root], files = {"/etc/motd": "in\n"}, users = [user("root", password = secret("root"))], overwrite = True)
+
+def _machine(name, steps):
+    return vm_test(toolchain = machine_tools(), kernel = linux, initrd = initramfs(_root), append = "quiet", name = name, steps = steps)
+
+console = _machine("console", [vm_login(password = secret("root")), vm_run("id -un", equal = "root")])
+ssh = _machine("ssh", [vm_ssh("id -un", password = secret("root"), equal = "root")])
+told = _machine("told", [vm_login(password = secret("root")), vm_run("echo correct'-'horse-42", equal = "no")])
+`
+
+// A secret logs in on the console and over ssh, and nobody finds it afterwards: not
+// in a log, not in a message, not in the store.
+func TestMachineSecret(t *testing.T) {
+	endToEnd(t)
+	need(t, "grep")
+	const password = "correct-horse-42"
+	l := newLab(t, "machine", sharedStore(t))
+	l.writeScript("secret.star", secretTest)
+	l.writeScript("password.txt", password+"\n")
+	results, out := l.testResults("--secret", "root=password.txt", "secret.star")
+	for _, name := range []string{"console", "ssh"} {
+		if s := results[name]["status"]; s != "passed" && s != "cached" {
+			t.Errorf("%s: %v: %v", name, s, results[name]["message"])
+		}
+	}
+	told := results["told"]
+	if want := `step 2 of 2, vm_run("echo correct'-'horse-42"): got output "********", want "no"`; told["status"] != "failed" || !strings.Contains(fmt.Sprint(told["message"]), want) {
+		t.Errorf("got %v: %v\nwant %s", told["status"], told["message"], want)
+	}
+	console, err := os.ReadFile(fmt.Sprint(told["log"]))
+	if err != nil || strings.Contains(string(console)+out, password) || !strings.Contains(string(console), "********") {
+		t.Errorf("the log (%v):\n%s\n%s", err, console, out)
+	}
+	// What grep finds in the store by its content. The script of this test has pieces of it.
+	if found, err := exec.Command("grep", "-rlaF", password, filepath.Join(l.store, "packs"), filepath.Join(l.store, "logs"), filepath.Join(l.store, "notes")).Output(); err == nil {
+		t.Errorf("the store has the password in %s", found)
+	}
+	l.writeScript("password.txt", "another\n")
+	if again, _ := l.testResults("--secret", "root=password.txt", "secret.star", "console"); again["console"]["status"] != "passed" {
+		t.Errorf("with another password: %v", again["console"])
+	}
+}

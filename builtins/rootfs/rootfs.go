@@ -126,6 +126,9 @@ func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	if err := overlapBefore(c, a, &spec); err != nil {
+		return nil, err
+	}
 	spec.Params, spec.Parts = p, parts(a)
 	act, err := c.Action(spec)
 	if err != nil {

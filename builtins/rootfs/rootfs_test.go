@@ -1,6 +1,8 @@
 package rootfs
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -162,5 +164,24 @@ func TestOverwrite(t *testing.T) {
 	}
 	if got := lab.List(lab.Build(v)); !slices.Contains(got, "bin/sh file 644 0:0 7") || slices.Contains(got, "var/log directory 755 0:0") {
 		t.Errorf("got\n%s\nwant the shell of the second tree, and no standard folders", strings.Join(got, "\n"))
+	}
+}
+
+// What can be known of the contents without a kernel's modules is told without them.
+func TestOverlapBeforeKernel(t *testing.T) {
+	lab := buildtest.New(t)
+	never := &action.Op{Name: "test/kernel", Version: 1, Run: func(context.Context, action.Env) error { return errors.New("not compiled") }}
+	built, err := lab.Scope().Action(action.Spec{Op: never, Title: "kernel", Outputs: []action.Output{{Name: "modules", Kind: action.Tree}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := schema.NewArtifact(built.Output("modules"), "tree", nil)
+	g := lab.Eval(Builtins(), `r = rootfs([bb, modules, other], kernel = kernel)`, starlark.StringDict{
+		"bb": system(lab), "modules": modules, "other": lab.Tree(map[string]buildtest.Node{"bin/sh": {Text: "another"}}),
+		"kernel": schema.NewArtifact(lab.File("kernel").Artifact, "kernel", starlark.StringDict{"config": lab.File("CONFIG_64BIT=y\n"), "modules": modules}),
+	})
+	want := `laying contents[2], test tree: "/bin/sh" is in contents[0] too, test tree; leave it out of one of them, or say overwrite = True`
+	if _, err := lab.TryBuild(g["r"]); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

@@ -2,14 +2,10 @@ package rootfs
 
 import (
 	"context"
-	"crypto/pbkdf2"
-	"crypto/sha512"
-	"fmt"
-
-	"github.com/go-crypt/x/crypt"
 	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/format/shadow"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -70,34 +66,9 @@ func runPassword(_ context.Context, env action.Env) error {
 	if err != nil {
 		return err
 	}
-	hash, err := sha512Crypt(value, "password of "+p.User)
+	hash, err := shadow.Hash(value, "password of "+p.User)
 	if err != nil {
 		return err
 	}
 	return env.WriteFile("hash", []byte(hash))
-}
-
-// The work of sha512-crypt, the default of crypt(5), and of the salt's derivation.
-const (
-	cryptRounds = 5000
-	saltRounds  = 10000
-	saltLen     = 16 // characters, the most that sha512-crypt takes
-)
-
-// sha512Crypt hashes a password as crypt(5) describes under "$6$". The salt comes
-// from the password and its use, so that the same one gives the same bytes and two
-// users with one password have different hashes. It is derived as slowly as the
-// hash: a salt from a fast function would let a thief of the file guess at the
-// salt instead.
-func sha512Crypt(password, use string) (string, error) {
-	raw, err := pbkdf2.Key(sha512.New, password, []byte("labstar "+use), saltRounds, saltLen)
-	if err != nil {
-		return "", fmt.Errorf("deriving salt: %w", err)
-	}
-	const alphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	salt := make([]byte, saltLen)
-	for i, b := range raw {
-		salt[i] = alphabet[b&63]
-	}
-	return "$6$" + string(salt) + "$" + string(crypt.KeySHACrypt(sha512.New, []byte(password), salt, cryptRounds)), nil
 }

@@ -23,6 +23,23 @@ for (@ARGV) {
 sub all { @{$_[0]{$_[1]} || []} }
 sub one { my ($v) = all(@_); defined $v ? $v : '' }
 
+# Passwords come in the environment, which nothing else gets to see.
+my %secret;
+for my $name (grep { /^LABSTAR_SECRET_/ } keys %ENV) {
+    $secret{$name} = "$ENV{$name}";
+    delete $ENV{$name};
+}
+my $hide = join '|', map { quotemeta } sort { length $b <=> length $a } values %secret;
+sub hidden {
+    my ($text) = @_;
+    $text =~ s/$hide/********/g if $hide ne '';
+    $text;
+}
+sub password {
+    my $name = one($_[0], 'secret');
+    $name eq '' ? one($_[0], 'password') : $secret{$name};
+}
+
 my $tmp = one(\%opt, 'tmp') || '/tmp';
 my $tick = POSIX::sysconf(&POSIX::_SC_CLK_TCK);
 sub now { (POSIX::times())[0] / $tick }
@@ -30,16 +47,26 @@ my $end = now() + (one(\%opt, 'timeout') || 1e9);
 
 # The console: all of it without escape sequences, and where the next step looks on.
 my ($qemu, $con, $exit, $console, $at, $raw, $fresh) = (0, undef, undef, '', 0, '', 1);
-my $log;
+my ($log, $held) = (undef, '');
 
+# out prints without secrets. The end of what comes may be the beginning of one: it
+# waits for what follows.
 sub out {
-    my ($text) = @_;
+    my ($text, $last) = @_;
+    $text = hidden($held . $text);
+    $held = '';
+    for my $value ($last ? () : values %secret) {
+        for (my $n = length($value) - 1; $n > length $held; $n--) {
+            $held = substr($value, 0, $n) if $n <= length $text && substr($text, -$n) eq substr($value, 0, $n);
+        }
+    }
+    substr($text, length($text) - length $held) = '';
     return if $text eq '';
     print $text;
     print $log $text if $log;
     $fresh = substr($text, -1) eq "\n";
 }
-sub note { out(($fresh ? '' : "\n") . "[labstar] $_[0]\n") }
+sub note { out('', 1); out(($fresh ? '' : "\n") . "[labstar] $_[0]\n", 1) }
 
 sub slurp {
     my ($file, $most) = @_;
@@ -81,7 +108,7 @@ sub fail {
     stop();
     my $where = $number ? "step $number of " . @steps . ', ' . one($step, 'shown') . ': ' : '';
     note("failed: $where$why");
-    spew('reason', "$where$why\n");
+    spew('reason', hidden("$where$why\n"));
     POSIX::_exit(1);
 }
 
@@ -173,7 +200,7 @@ sub type {
 # verify holds an exit code and an output to what the step wants of them.
 sub verify {
     my ($code, $output) = @_;
-    my $shown = $output;
+    my $shown = hidden($output);
     $shown =~ s/\s+\z//;
     $shown = length $shown > 500 ? '…' . substr($shown, -500) : $shown;
     my $want = one($step, 'exit');
@@ -237,7 +264,7 @@ my %kinds = (
     expect => sub { expect(one($step, 'regex'), 'waiting for it') },
     send => sub { type(one($step, 'text')) },
     login => sub {
-        my ($prompt, $password) = (one($step, 'prompt'), one($step, 'password'));
+        my ($prompt, $password) = (one($step, 'prompt'), password($step));
         expect('login: ?', 'waiting for "login:"');
         type(one($step, 'user') . "\n");
         if ($password ne '') {
@@ -269,7 +296,7 @@ my %kinds = (
         } else {
             spew("$tmp/askpass", "#!/bin/sh\nprintf '%s\\n' \"\$LABSTAR_SSH_PASSWORD\"\n");
             chmod 0700, "$tmp/askpass";
-            $ENV{LABSTAR_SSH_PASSWORD} = one($step, 'password');
+            $ENV{LABSTAR_SSH_PASSWORD} = password($step);
             @ENV{qw(SSH_ASKPASS SSH_ASKPASS_REQUIRE DISPLAY)} = ("$tmp/askpass", 'force', ':0');
             push @ssh, '-o', 'PreferredAuthentications=password,keyboard-interactive';
         }

@@ -196,3 +196,22 @@ func TestDriverPorts(t *testing.T) {
 		}
 	}
 }
+
+// A password that is a secret is typed, and is in nothing that is printed or kept,
+// however the machine says it.
+func TestDriverSecret(t *testing.T) {
+	t.Setenv("LABSTAR_SECRET_ROOT", "sesame-1")
+	login := step("login", "user=root", "secret=LABSTAR_SECRET_ROOT", `prompt=[#$] ?\z`)
+	say := step("run", `command=echo "<ses""ame-1>"; printf "<ses"; sleep 0.3; echo "ame-1>"; printf "sesa"; sleep 0.3; echo ; env | grep -c LABSTAR_SECRET_ROOT`, "exit=1", "output=^<sesame-1>$", `output=^<sesame-1>\nsesa$`)
+	reason, console := play(t, "good", append(login, say...)...)
+	if reason != "" {
+		t.Fatalf("got %s\n%s", reason, console)
+	}
+	if strings.Contains(console, "sesame-1") || strings.Count(console, "<********>\n") != 2 || !strings.Contains(console, "\nsesa\n") {
+		t.Errorf("got the console\n%s", console)
+	}
+	reason, console = play(t, "good", append(login, step("run", `command=echo "ses""ame-1"`, "equal=no")...)...)
+	if want := `step 2 of 2, run: got output "********", want "no"`; reason != want || strings.Contains(console, "sesame-1") {
+		t.Errorf("got %s\nwant %s\n%s", reason, want, console)
+	}
+}

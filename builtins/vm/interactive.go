@@ -48,7 +48,7 @@ func (o Interactive) Apply(cmd *action.Command) {
 		out = o.forward(out)
 	}
 	cmd.Argv = append(out, "interactive=1")
-	cmd.Timeout = 0
+	cmd.Timeout, cmd.Secrets = 0, nil
 }
 
 // screen is what a person sees and types on besides the serial port.

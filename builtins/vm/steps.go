@@ -21,6 +21,7 @@ type Step struct {
 	fields []field
 	port   int // of the guest, which is forwarded; 0 for none
 	key    *schema.Artifact
+	secret *schema.Secret // the password
 }
 
 type field struct{ name, value string }
@@ -101,6 +102,20 @@ func (b *builder) forward(arg string, port int) {
 	b.add("guest", fmt.Sprint(port))
 }
 
+// password adds a password that the script has, or the name of the variable of the
+// driver's environment that has a secret's.
+func (b *builder) password(v starlark.Value) {
+	switch v := v.(type) {
+	case starlark.String:
+		b.add("password", string(v))
+	case *schema.Secret:
+		b.step.secret = v
+		b.add("secret", secretVariable(v))
+	default:
+		b.fail("password", "got %s, want string or secret", v.Type())
+	}
+}
+
 func (b *builder) done() (starlark.Value, error) {
 	if err := errors.Join(b.errs...); err != nil {
 		return nil, err
@@ -149,24 +164,27 @@ var Send = schema.New("vm_send", `vm_send types a text on the machine's console.
 	}, schema.Returns("a step of a vm_test"))
 
 type loginArgs struct {
-	User     string      `star:"user" default:"\"root\"" doc:"the user's name"`
-	Password action.Late `star:"password,keyword" default:"\"\"" doc:"the password; \"\" if none is asked for"`
-	Prompt   string      `star:"prompt,keyword" default:"\"[#$] ?\\\\z\"" doc:"a regular expression for the shell's prompt"`
-	Timeout  int         `star:"timeout,keyword" default:"0" doc:"seconds to wait; 0 is what is left of the test's time"`
+	User     string         `star:"user" default:"\"root\"" doc:"the user's name"`
+	Password starlark.Value `star:"password,keyword" default:"\"\"" doc:"the password, a string or a secret(); \"\" if none is asked for"`
+	Prompt   string         `star:"prompt,keyword" default:"\"[#$] ?\\\\z\"" doc:"a regular expression for the shell's prompt"`
+	Timeout  int            `star:"timeout,keyword" default:"0" doc:"seconds to wait; 0 is what is left of the test's time"`
 }
 
 // Login is the builtin `vm_login`.
 var Login = schema.New("vm_login", `vm_login logs in on the machine's console: it waits for "login:", types the user's
 name, the password if there is one, and waits for a prompt.
 
-	steps = [vm_login("root", password = "lab"), vm_run("id -u", equal = "0")]`,
+A secret's value is typed where the machine asks for it; what the machine prints of it
+is left out of the log.
+
+	steps = [vm_login("root", password = secret("root")), vm_run("id -u", equal = "0")]`,
 	func(c *schema.Call, a *loginArgs) (starlark.Value, error) {
 		b := newStep(c, "login", fmt.Sprintf("%q", a.User), a.Timeout)
 		if a.User == "" || strings.ContainsAny(a.User, " \n") {
 			b.fail("user", "got %q, want a user's name", a.User)
 		}
 		b.add("user", a.User)
-		b.add("password", string(a.Password))
+		b.password(a.Password)
 		b.regex("prompt", "prompt", a.Prompt)
 		return b.done()
 	}, schema.Returns("a step of a vm_test"))
@@ -234,7 +252,7 @@ type sshArgs struct {
 	Command  action.Late      `star:"command" doc:"for the user's shell"`
 	User     string           `star:"user,keyword" default:"\"root\"" doc:"who logs in"`
 	Key      *schema.Artifact `star:"key,keyword,optional" kind:"file" doc:"a private key without a passphrase"`
-	Password action.Late      `star:"password,keyword" default:"\"\"" doc:"the password, without a key"`
+	Password starlark.Value   `star:"password,keyword" default:"\"\"" doc:"the password, a string or a secret(), without a key"`
 	Port     int              `star:"port,keyword" default:"22" doc:"the machine's port"`
 	Exit     starlark.Value   `star:"exit,keyword" default:"0" doc:"the exit code it must have; None is any"`
 	Output   starlark.Value   `star:"output,keyword,optional" doc:"a regular expression, or a list of them, that must match what it prints on standard output"`
@@ -249,12 +267,12 @@ prints. Until the server answers it tries again; a refused login is a failure at
 	steps = [vm_ssh("cat /etc/hostname", key = file("id_ed25519"), equal = "stick")]`,
 	func(c *schema.Call, a *sshArgs) (starlark.Value, error) {
 		b := newStep(c, "ssh", fmt.Sprintf("%q", string(a.Command)), a.Timeout)
-		if a.Key == nil && a.Password == "" {
+		if a.Key == nil && a.Password == starlark.String("") {
 			b.fail("password", "got neither a key nor a password, want one of them")
 		}
 		b.forward("port", a.Port)
 		b.add("user", a.User)
-		b.add("password", string(a.Password))
+		b.password(a.Password)
 		b.add("command", string(a.Command))
 		b.step.key = a.Key
 		b.verify(a.Exit, a.Output, a.Equal)

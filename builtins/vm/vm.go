@@ -16,6 +16,7 @@
 //	steps.go   the steps, as values of the language
 //	machine.go QEMU's arguments
 //	check.go   what can be known to be wrong before the machine starts
+//	secret.go  passwords that are not in the script
 //	driver.pl  starts QEMU, reads the console, goes through the steps
 package vm
 
@@ -114,6 +115,9 @@ func callTest(c *schema.Call, a *testArgs) (starlark.Value, error) {
 		Timeout: a.Timeout + grace,
 	}
 	spec := action.Spec{Op: action.Exec, Title: a.Name, Outputs: []action.Output{{Name: "result", Kind: action.File}, {Name: "console", Kind: action.File}}}
+	if cmd.Secrets, err = m.secrets(c, &inputs); err != nil {
+		return nil, err
+	}
 	for _, in := range inputs {
 		spec.Inputs = append(spec.Inputs, in)
 		if in.Name != "toolchain" {

@@ -112,6 +112,13 @@ func (e *Engine) spec(ctx context.Context, r *action.Resolved, scratch string) (
 	for k, v := range c.Env {
 		spec.Env = append(spec.Env, k+"="+v)
 	}
+	for k, name := range c.Secrets {
+		v, err := e.secret(name)
+		if err != nil {
+			return nil, err
+		}
+		spec.Env = append(spec.Env, k+"="+v)
+	}
 	slices.Sort(spec.Env)
 	return spec, nil
 }

@@ -263,10 +263,15 @@ func (v *nativeEnv) Secret(name string) (string, error) {
 	if !slices.Contains(v.resolved.Action.Secrets, name) {
 		panic(fmt.Sprintf("secret %q is not declared", name))
 	}
-	if v.engine.opts.Secret == nil {
+	return v.engine.secret(name)
+}
+
+// secret returns the value of a secret.
+func (e *Engine) secret(name string) (string, error) {
+	if e.opts.Secret == nil {
 		return "", fmt.Errorf("secret %q is not given: this program gives none", name)
 	}
-	value, err := v.engine.opts.Secret(name)
+	value, err := e.opts.Secret(name)
 	if err == nil && value == "" {
 		err = fmt.Errorf("secret %q is empty", name)
 	}

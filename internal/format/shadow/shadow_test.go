@@ -1,4 +1,4 @@
-package rootfs
+package shadow
 
 import (
 	"crypto/sha512"
@@ -28,7 +28,7 @@ func TestSHA512Crypt(t *testing.T) {
 
 func TestPasswordSalt(t *testing.T) {
 	hash := func(password, use string) string {
-		h, err := sha512Crypt(password, use)
+		h, err := Hash(password, use)
 		if err != nil {
 			t.Fatal(err)
 		}

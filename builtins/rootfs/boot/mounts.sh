@@ -17,13 +17,18 @@ if [ -s /etc/modules ]; then
 	done </etc/modules
 fi
 if [ -s /etc/fstab ]; then
+	swap=
 	while read -r device dir type options rest; do
+		[ "$type" != swap ] || swap=yes
 		case $device:$dir:,$options, in
 		'#'* | *:/:*,ro,*) ;;
 		*:/:*) mount -o "remount,rw,$options" / ;;
 		esac
 	done </etc/fstab
 	mount -a
+	[ -z "$swap" ] || swapon -a
 fi
 # A root that can't be written (squashfs) gets a /tmp in memory.
-[ -w /tmp ] || pseudo tmpfs mode=1777 /tmp
+if grep -q '^[^ ]* / [^ ]* ro[, ]' /proc/mounts; then
+	pseudo tmpfs mode=1777 /tmp
+fi

@@ -281,6 +281,14 @@ quota = manifest([
 `
 	c.script(script)
 	c.labstar(0, []string{"apply", "lab.star", "base", "once"}, "created Job reasons/once", "all ready")
+	// A pod of a StatefulSet that never got ready is in the way of its own remedy.
+	c.labstar(1, []string{"apply", "lab.star", "crash", "--patience", "1s"}, "exit code 3")
+	c.script(strings.ReplaceAll(script, `image("crash")`, `image("web")`))
+	c.labstar(1, []string{"apply", "lab.star", "crash", "--patience", "1s"}, "StatefulSet reasons/crash: ", "pod crash-0 is of the revision before and not ready", "kubectl delete pod crash-0 -n reasons")
+	c.must("DELETE", "/api/v1/namespaces/reasons/pods/crash-0", "", nil)
+	c.labstar(0, []string{"apply", "lab.star", "crash"}, "1 unchanged, all ready")
+	c.labstar(0, []string{"delete", "lab.star", "crash", "--yes"})
+	c.script(script)
 	for _, tc := range []struct {
 		target  string
 		timeout string

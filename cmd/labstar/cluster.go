@@ -103,16 +103,16 @@ func (o *clusterOptions) guard(ctx context.Context, record bool) error {
 
 // sets builds the manifests and returns what the cluster is to have of them. If no
 // target is named, those that the script once had are there too, with nothing in them.
-func (o *clusterOptions) sets(ctx context.Context, file string, names []string, ask bool) ([]*cluster.Set, error) {
+func (o *clusterOptions) sets(ctx context.Context, file string, names []string) ([]*cluster.Set, error) {
 	built, err := o.manifests(ctx, file, names)
 	if err != nil {
 		return nil, err
 	}
 	var sets []*cluster.Set
 	for _, t := range built {
-		sets = append(sets, cluster.NewSet(o.name, t.name, o.namespaceOf(), t.objects))
+		sets = append(sets, cluster.NewSet(o.name, t.name, o.cluster.Namespace, t.objects))
 	}
-	if len(names) > 0 || !ask {
+	if len(names) > 0 {
 		return sets, nil
 	}
 	old, err := o.cluster.Sets(ctx, o.name)
@@ -125,13 +125,6 @@ func (o *clusterOptions) sets(ctx context.Context, file string, names []string, 
 		}
 	}
 	return sets, nil
-}
-
-func (o *clusterOptions) namespaceOf() string {
-	if o.cluster == nil {
-		return o.namespace
-	}
-	return o.cluster.Namespace
 }
 
 // manifests is a target that was built.
@@ -183,8 +176,10 @@ func (o *clusterOptions) manifests(ctx context.Context, file string, names []str
 			}
 			m.objects = append(m.objects, objects...)
 		}
-		if err := cluster.FillSecrets(m.objects, secret); err != nil {
-			return nil, fmt.Errorf("%s: %w", t.Name, err)
+		if o.cluster != nil { // a list of names needs no secrets
+			if err := cluster.FillSecrets(m.objects, secret); err != nil {
+				return nil, fmt.Errorf("%s: %w", t.Name, err)
+			}
 		}
 		built = append(built, m)
 	}

@@ -82,7 +82,7 @@ func (o *applyOptions) run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	sets, err := o.sets(ctx, file, names, true)
+	sets, err := o.sets(ctx, file, names)
 	if err != nil {
 		return err
 	}

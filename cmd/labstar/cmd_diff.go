@@ -72,7 +72,7 @@ func (o *diffOptions) diff(ctx context.Context, args []string) (bool, error) {
 	if _, err := o.cluster.UID(ctx); err != nil { // that it can't be reached is told before anything is built
 		return false, err
 	}
-	sets, err := o.sets(ctx, file, names, true)
+	sets, err := o.sets(ctx, file, names)
 	if err != nil {
 		return false, err
 	}

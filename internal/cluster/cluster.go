@@ -125,7 +125,11 @@ func (c *Cluster) String() string {
 func (c *Cluster) get(ctx context.Context, path string, v any) error {
 	var b []byte
 	err := c.retry(ctx, func() (err error) {
-		b, err = c.raw.Get().AbsPath(path).Do(ctx).Raw()
+		res := c.raw.Get().AbsPath(path).Do(ctx)
+		if err := res.Error(); err != nil { // Raw knows the code, and not what the server says
+			return err
+		}
+		b, err = res.Raw()
 		return err
 	})
 	if err != nil {

@@ -40,9 +40,18 @@ func (c *Cluster) look(ctx context.Context, o *Object, own state) state {
 
 // lookAtPods looks at the pods of a workload: the worst of them says why it waits.
 func (c *Cluster) lookAtPods(ctx context.Context, o *Object, own state) state {
+	if o.unseen() && o.ID().Kind.Kind != "Job" { // which has no generation that was observed
+		return own // its pods are of before
+	}
 	pods, owner, err := c.podsOf(ctx, o)
 	if err != nil {
 		return own
+	}
+	if o.ID().Kind.Kind == "StatefulSet" {
+		if left := leftBehind(o, pods); left != "" && own.level == coming {
+			return failing(stuck, "%s: pod %s is of the revision before and not ready, and a StatefulSet does not replace such a pod: remove it with kubectl delete pod %[2]s -n %s", own.text, left, o.GetNamespace())
+		}
+		pods = slices.DeleteFunc(pods, func(p *Object) bool { return !updated(o, p) })
 	}
 	if len(pods) == 0 {
 		for _, uid := range []types.UID{owner, o.GetUID()} { // of a quota, a StatefulSet tells in events only
@@ -72,16 +81,34 @@ func (c *Cluster) lookAtPods(ctx context.Context, o *Object, own state) state {
 	return own
 }
 
-// podsOf lists the pods of a workload, of its newest revision if it is a Deployment or
-// a StatefulSet, and the UID of what makes them.
+// leftBehind names a pod of an old revision that keeps a StatefulSet from going on: it
+// waits for each pod to be ready before it replaces the next, and that one never will be.
+func leftBehind(o *Object, pods []*Object) string {
+	if o.str("spec", "podManagementPolicy") == "Parallel" || o.str("spec", "updateStrategy", "type") == "OnDelete" {
+		return ""
+	}
+	for _, p := range pods {
+		if !updated(o, p) && p.condition("Ready").status != "True" {
+			return p.GetName()
+		}
+	}
+	return ""
+}
+
+// updated reports whether a pod is of a StatefulSet's newest revision.
+func updated(o, pod *Object) bool {
+	return pod.GetLabels()["controller-revision-hash"] == o.str("status", "updateRevision")
+}
+
+// podsOf lists the pods of a workload, of its newest revision if it is a Deployment, and
+// the UID of what makes them.
 func (c *Cluster) podsOf(ctx context.Context, o *Object) ([]*Object, types.UID, error) {
 	selector := selectorOf(o)
 	if selector == "" {
 		return nil, "", nil
 	}
-	owner, revision := o.GetUID(), ""
-	switch o.ID().Kind.Kind {
-	case "Deployment":
+	owner := o.GetUID()
+	if o.ID().Kind.Kind == "Deployment" {
 		sets, err := c.list(ctx, setResource, o.GetNamespace(), selector)
 		if err != nil {
 			return nil, "", err
@@ -93,15 +120,13 @@ func (c *Cluster) podsOf(ctx context.Context, o *Object) ([]*Object, types.UID, 
 				newest, owner = n, s.GetUID()
 			}
 		}
-	case "StatefulSet":
-		revision = o.str("status", "updateRevision")
 	}
 	all, err := c.list(ctx, podResource, o.GetNamespace(), selector)
 	if err != nil {
 		return nil, "", err
 	}
 	pods := slices.DeleteFunc(all, func(p *Object) bool {
-		return !ownedBy(p, owner) || p.GetDeletionTimestamp() != nil || revision != "" && p.GetLabels()["controller-revision-hash"] != revision
+		return !ownedBy(p, owner) || p.GetDeletionTimestamp() != nil
 	})
 	slices.SortFunc(pods, func(a, b *Object) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return pods, owner, nil

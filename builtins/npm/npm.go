@@ -167,7 +167,7 @@ func unpacked(c *schema.Call, e *entry) (*action.Artifact, error) {
 		return nil, err
 	}
 	unpack, err := c.Action(action.Spec{
-		Op: unpackOp, Title: "unpack " + id, Outputs: []action.Output{{Name: "tree", Kind: action.Tree}},
+		Op: unpackOp, Title: "unpack " + id, Component: e.component(), Outputs: []action.Output{{Name: "tree", Kind: action.Tree}},
 		Params: unpackParams{Name: e.Name, Version: e.Version},
 		Inputs: []action.Input{{Name: "tarball", Artifact: fetch.Output(out)}},
 	})
@@ -191,4 +191,12 @@ func parsePlatform(s, libc string) (platform, error) {
 		return platform{}, fmt.Errorf("got %q, want OS/ARCH, as \"linux/amd64\"", s)
 	}
 	return platform{system, cpu, libc}, nil
+}
+
+// component is the package in a bill of materials.
+func (e *entry) component() *action.Component {
+	return &action.Component{
+		Kind: "npm", Name: e.Name, Version: e.Version, URL: e.elsewhere(), Licence: string(e.License),
+		PURL: "pkg:npm/" + strings.Replace(e.Name, "@", "%40", 1) + "@" + e.Version,
+	}
 }

@@ -45,7 +45,11 @@ podman and containerd read as it is, and docker load as a tar. Its attributes:
 - `+"`.digest`"+` is the digest alone, such a string too;
 - `+"`.tag`"+` is NAME:TAG;
 - `+"`.layout`"+` is the tree, `+"`.manifest`"+` and `+"`.config`"+` are files;
-- `+"`.archive`"+` is a tar for docker load, made only where it is used.
+- `+"`.archive`"+` is a tar for docker load, made only where it is used;
+- `+"`.sbom`"+` is the bill of materials, from the graph and not from a scan, as SPDX
+  (.sbom.spdx) and CycloneDX (.sbom.cyclonedx), with the licences;
+- `+"`.provenance`"+` is SLSA's, as an in-toto statement;
+- `+"`.attested`"+` is the layout with these attached to the image, as referrers.
 
 Each tree is a layer of its own, so that a change in one leaves the others as they
 are. Times in the image are constant, so the same trees give the same digest.
@@ -60,7 +64,7 @@ is not searched for secrets.
 	image = oci_image([root, pages], name = "lab/web:1.0",
 	                  entrypoint = ["/usr/sbin/httpd", "-f", "-h", "/srv/www"], ports = [80])
 	plus  = oci_image([tree({"srv/www/extra.html": file("extra.html")})], base = image, name = "lab/web:1.1")`,
-	callImage, schema.Returns("an image (a tree) with the attributes ref, digest, tag, layout, manifest, config, archive"))
+	callImage, schema.Returns("an image (a tree) with the attributes ref, digest, tag, layout, manifest, config, archive, sbom, provenance, attested"))
 
 func callImage(c *schema.Call, a *imageArgs) (starlark.Value, error) {
 	n, errName := parseName(c, a.Name)

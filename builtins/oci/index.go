@@ -31,7 +31,7 @@ those of the index.
 	    oci_image([root_amd64], name = "lab/web:1.0"),
 	    oci_image([root_arm64], name = "lab/web:1.0", platform = "linux/arm64"),
 	])`,
-	callIndex, schema.Returns("an image (a tree) with the attributes ref, digest, tag, layout, manifest, archive"))
+	callIndex, schema.Returns("an image (a tree) with the attributes ref, digest, tag, layout, manifest, archive, sbom, provenance, attested"))
 
 func callIndex(c *schema.Call, a *indexArgs) (starlark.Value, error) {
 	spec := action.Spec{Op: indexOp, Outputs: []action.Output{{Name: "layout", Kind: action.Tree},

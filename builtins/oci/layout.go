@@ -76,6 +76,11 @@ func (l *layout) finish(index v1.Descriptor, entry archiveEntry) error {
 	for _, name := range entry.RepoTags {
 		entry.RepoTags = append(entry.RepoTags, contentTag(name, index.Digest))
 	}
+	return l.write(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{index}}, []archiveEntry{entry})
+}
+
+// write is finish with the documents as they are to be.
+func (l *layout) write(index v1.IndexManifest, entries []archiveEntry) error {
 	l.blobs.Attr.Mode = action.ModeDir
 	l.blobs.Sort()
 	blobs, err := l.env.PutDirectory(&l.blobs)
@@ -92,8 +97,8 @@ func (l *layout) finish(index v1.Descriptor, entry archiveEntry) error {
 		name  string
 		value any
 	}{
-		{"index.json", v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{index}}},
-		{"manifest.json", []archiveEntry{entry}},
+		{"index.json", index},
+		{"manifest.json", entries},
 		{"oci-layout", map[string]string{"imageLayoutVersion": "1.0.0"}},
 	} {
 		b, err := json.Marshal(doc.value)

@@ -102,5 +102,7 @@ func value(c *schema.Call, act *action.Action, n imageName) (starlark.Value, err
 	if act.Op != indexOp {
 		attrs["config"] = schema.NewArtifact(act.Output("config"), "file", nil)
 	}
-	return schema.NewArtifact(act.Output("layout"), "image", attrs), nil
+	a := imageAttrs{attrs, &attestations{scope: c.Session().Scope, site: c.Site(), script: c.Module(), name: n, image: act, of: attrs}}
+	attrs.Freeze()
+	return schema.NewArtifactWith(act.Output("layout"), "image", a), nil
 }

@@ -32,7 +32,7 @@ that are spoken to without TLS.
 
 	database = oci_pull("mongo:4.4")
 	image = oci_image([conf], base = oci_pull("nginx:1.27"), name = "lab/web:1.0")`,
-	callPull, schema.Returns("an image (a tree) with the attributes ref, digest, tag, layout, manifest, config, archive"))
+	callPull, schema.Returns("an image (a tree) with the attributes ref, digest, tag, layout, manifest, config, archive, sbom, provenance, attested"))
 
 var imageOutputs = []action.Output{{Name: "layout", Kind: action.Tree}, {Name: "digest", Kind: action.File},
 	{Name: "manifest", Kind: action.File}, {Name: "config", Kind: action.File}}

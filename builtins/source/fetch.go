@@ -81,7 +81,8 @@ func callFetch(c *schema.Call, a *fetchArgs) (starlark.Value, error) {
 	if sum != [32]byte{} {
 		p.SHA256 = hex.EncodeToString(sum[:])
 	}
-	spec := action.Spec{Op: fetchOp, Params: p, Outputs: fileOutput(name), Title: title, Fixed: sum}
+	spec := action.Spec{Op: fetchOp, Params: p, Outputs: fileOutput(name), Title: title, Fixed: sum,
+		Component: &action.Component{Kind: "file", Name: name, URL: addr.public(), SHA256: p.SHA256}}
 	act, err := c.Action(spec)
 	if err != nil {
 		return nil, err
@@ -104,6 +105,7 @@ func fetchGit(c *schema.Call, a *fetchArgs, addr *address, title string) (starla
 	}
 	act, err := c.Action(action.Spec{
 		Op: gitOp, Params: gitParams{URL: addr.raw, Tree: hex.EncodeToString(sum[:])}, Outputs: treeOutput, Title: title,
+		Component: &action.Component{Kind: "git", Name: addr.base(), URL: addr.public()},
 	})
 	if err != nil {
 		return nil, err
@@ -146,4 +148,11 @@ func (a *address) base() string {
 		return a.url.Host
 	}
 	return b
+}
+
+// public is the address without what a bill of materials is not to tell.
+func (a *address) public() string {
+	u := *a.url
+	u.User = nil
+	return u.String()
 }

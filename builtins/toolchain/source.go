@@ -66,7 +66,10 @@ func callSource(c *schema.Call, a *sourceArgs) (starlark.Value, error) {
 	if a.Patches && p.Format == "1.0" {
 		return nil, c.ArgErrorf("patches", "source %s has the old format 1.0, of which only the authors' release can be had: leave patches out", a.Name)
 	}
-	spec := action.Spec{Op: sourceOp, Title: "source " + a.Name + " " + upstream(p.Version)}
+	spec := action.Spec{Op: sourceOp, Title: "source " + a.Name + " " + upstream(p.Version), Component: &action.Component{
+		Kind: "source", Name: a.Name, Version: p.Version, URL: debian.DefaultMirror + "/" + p.Directory,
+		PURL: "pkg:deb/debian/" + purlEscape(a.Name) + "@" + purlEscape(p.Version) + "?arch=source&distro=" + a.Suite,
+	}}
 	params := sourceParams{Format: p.Format, Patches: a.Patches}
 	for _, f := range p.Files {
 		if !a.Patches && p.Format != "native" && isPackaging(f.Name) {

@@ -30,7 +30,7 @@ type runner func(ctx context.Context, args []string) error
 // start of labstar costs nothing for the commands that it isn't about.
 func commands() []command {
 	return []command{
-		runCommand(), testCommand(), bootCommand(), flashCommand(), pushCommand(), registryCommand(), applyCommand(), diffCommand(), deleteCommand(), planCommand(), whyCommand(), targetsCommand(), graphCommand(), lockCommand(),
+		runCommand(), testCommand(), bootCommand(), flashCommand(), pushCommand(), pullCommand(), loadCommand(), registryCommand(), applyCommand(), diffCommand(), deleteCommand(), planCommand(), whyCommand(), targetsCommand(), graphCommand(), lockCommand(),
 		docsCommand(), fmtCommand(), cacheCommand(), doctorCommand(), completionCommand(), versionCommand(), helpCommand(),
 	}
 }

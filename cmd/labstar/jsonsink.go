@@ -42,17 +42,19 @@ import (
 //	          "what" (the difference, line by line), "at"
 //	problem   (cache verify) damage: "what", "digest", "path", "message"
 //	check     (doctor) "name", "status" (ok, warning, failed), "detail", "remedy"
-//	blob      (push) a blob on its way: "target", "digest", "done" and "size" in bytes, at its
+//	blob      (push, pull, load) a blob on its way: "target", "digest", "done" and "size" in bytes, at its
 //	          end "how": sent, mounted or there; at most ten a second for each
 //	pushed    (push) an image arrived: "target", "ref", "digest"; how many blobs were "sent",
 //	          "mounted" and "there", "bytes" of those sent, "referrers", "seconds"
+//	pulled    (pull) "ref", "digest", "path" of the layout, "blobs", of them "there", "bytes" fetched
+//	loaded    (load) "target", "ref", "id" in the engine, layers "sent" and "there", "bytes", "seconds"
 //	served    (registry) can be pulled: "target", "ref", "digest"
 //	request   (registry) was answered: "from", "method", "path", "status", "bytes"
 //	version   (version) "version", "revision", "go", "platform"
 //	summary   always the last, but for version: "command", "seconds", "exit" (the exit
 //	          code); of run "ran", "cached", "failed", "skipped"; of test "passed", "failed",
 //	          "cached", "not_run"; of plan "to_run",
-//	          "perhaps", "cached", "estimated" (seconds), "unlocked"; of push "images",
+//	          "perhaps", "cached", "estimated" (seconds), "unlocked"; of push, pull and load "images",
 //	          "bytes"; of cache its
 //	          counts in "stats", "verify" or "gc"
 //

@@ -48,6 +48,9 @@ type Request struct {
 	// Create opens a sink for content from its start. It is called again when
 	// what came has to be thrown away.
 	Create func() (Sink, error)
+	// Have, if set, reads what the first sink holds already, from its start: an
+	// earlier process was cut there.
+	Have io.Reader
 	// Progress, if set, is told the bytes so far and the total, 0 if unknown.
 	Progress func(done, total int64)
 	// Client is NewClient's if nil.
@@ -191,6 +194,13 @@ func (f *fetch) restart() error {
 		return &localError{err}
 	}
 	f.sink, f.hash, f.done = s, sha256.New(), 0
+	if f.Have != nil {
+		have := f.Have
+		f.Have = nil
+		if f.done, err = io.Copy(f.hash, have); err != nil {
+			return &localError{fmt.Errorf("reading what came before: %w", err)}
+		}
+	}
 	return nil
 }
 

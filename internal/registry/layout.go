@@ -195,3 +195,21 @@ func (i *Image) read(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	defer b.Close()
 	return io.ReadAll(b)
 }
+
+// Platform returns the manifest for an operating system and an architecture; of an
+// image that is for one platform alone, that one.
+func (i *Image) Platform(goos, arch string) (*Manifest, error) {
+	if !i.Root.MediaType.IsIndex() {
+		return i.Root, nil
+	}
+	d, err := choose(i.Root.Raw, v1.Platform{OS: goos, Architecture: arch})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range i.Manifests {
+		if m.Digest == d.Digest {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("the layout lacks the manifest %s", d.Digest)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/labstar/labstar/internal/download"
@@ -40,7 +41,11 @@ func (p *patience) after(ctx context.Context, err error) error {
 	if errors.As(err, &e) {
 		asked = e.after
 	}
-	if p.tries >= policy.Tries || asked > policy.MaxPause {
+	most := policy.Tries
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		most = min(most, 3) // it may be starting; more likely it isn't there
+	}
+	if p.tries >= most || asked > policy.MaxPause {
 		return p.final(err)
 	}
 	// The pauses of several uploads must not end at the same moment.

@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// kernelScript builds a tiny kernel as kernel() does, but for two variables that
-// change nothing of it: NONCE makes it another action, so that it is built again, and
-// COLUMNS, which a compiler looks at, gives it a compile cache of its own.
+// kernelScript builds a tiny kernel with kernel()'s own script, or parts of one, with
+// two variables more that change nothing of it: NONCE makes it another action, so that
+// it is built again, and COLUMNS, which a compiler looks at, gives it a compile cache of
+// its own.
 const kernelScript = `
 load("@stdlib//toolchains.star", "build_tools")
 
@@ -25,26 +27,32 @@ _one_line = text("""--- a/fs/open.c
  // SPDX-License-Identifier: GPL-2.0-only
 """)
 
-def _kernel(source, nonce, columns, options = {}, goals = "bzImage", outputs = ["vmlinux", "arch/x86/boot/bzImage", "System.map"]):
+_env = {
+    "ARCH": "x86_64", "IMAGE": "bzImage", "KBUILD_BUILD_HOST": "labstar", "KBUILD_BUILD_USER": "labstar",
+    "KBUILD_BUILD_VERSION": "1", "KBUILD_BUILD_TIMESTAMP": "Wed Jan  1 00:00:00 UTC 2020", "KCONFIG_NOTIMESTAMP": "1",
+}
+
+def _make(script, source, nonce, columns, options, outputs):
+    config = kernel_config(_linux, toolchain = _tools, base = "tinyconfig", options = options)
     return run(
-        """
-        cat /in/config > .config
-        for goal in $GOALS; do make -C /in/source O="$PWD" $goal </dev/null; done
-        """,
+        script,
         toolchain = _tools,
-        inputs = {"source": source, "config": kernel_config(_linux, toolchain = _tools, base = "tinyconfig", options = options)},
-        env = {
-            "NONCE": nonce, "COLUMNS": columns, "GOALS": goals, "ARCH": "x86_64", "KBUILD_BUILD_HOST": "labstar", "KBUILD_BUILD_USER": "labstar",
-            "KBUILD_BUILD_VERSION": "1", "KBUILD_BUILD_TIMESTAMP": "Wed Jan  1 00:00:00 UTC 2020", "KCONFIG_NOTIMESTAMP": "1",
-        },
+        inputs = {"source": source, "config": config, "kconfig": config.conf},
+        env = _env | {"NONCE": nonce, "COLUMNS": columns},
         outputs = outputs,
         compiles = True,
     )
-`
 
-// Parts of what a build left, as one target.
-const parts = `
-def _parts(made):
+def _kernel(source, nonce, columns, options = {}):
+    outputs = ["arch/x86/boot/bzImage", "vmlinux", "modules/", "System.map", "release"]
+    return _make(_compile, source, nonce, columns, options, outputs)
+
+def _folders(nonce, columns, options = {}):
+    script = """
+    cat /in/config > .config
+    for goal in prepare fs/ lib/; do make -C /in/source O="$PWD" $goal </dev/null; done
+    """
+    made = _make(script, _linux, nonce, columns, options, {"fs": "fs/", "lib": "lib/"})
     return [made.outputs["fs"], made.outputs["lib"]]
 `
 
@@ -64,7 +72,11 @@ func compiledBy(s summary) (c compiled) {
 // kernel builds a kernel of the script, and returns the digests of what it left.
 func (l *lab) kernel(name, expr string, env ...string) (digest string, c compiled, took time.Duration) {
 	l.t.Helper()
-	l.writeScript(name+".star", kernelScript+parts+name+" = "+expr+"\n")
+	script, err := os.ReadFile("../builtins/kernel/kernel_compile.sh")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.writeScript(name+".star", kernelScript+fmt.Sprintf("_compile = %s\n%s = %s\n", strconv.Quote(string(script)), name, expr))
 	mine := *l
 	mine.env = append(append([]string{}, l.env...), env...)
 	start := time.Now()
@@ -98,11 +110,11 @@ func TestCompileCache(t *testing.T) {
 	endToEnd(t)
 	l := kernelLab(t, sharedStore(t))
 	now := fmt.Sprint(time.Now().UnixNano())
-	const part = `, goals = "prepare fs/ lib/", outputs = {"fs": "fs/", "lib": "lib/"}))`
-	const toggled = `, options = {"BINFMT_SCRIPT": True}` + part
+	const part = `)`
+	const toggled = `, options = {"BINFMT_SCRIPT": True})`
 	// The same every time, so that a store that is kept has them.
-	plain, _, _ := l.kernel("off", `_parts(_kernel(_linux, "off", "80"`+part, "LABSTAR_COMPILE_CACHE=off")
-	other, _, _ := l.kernel("offtoggled", `_parts(_kernel(_linux, "off", "80"`+toggled, "LABSTAR_COMPILE_CACHE=off")
+	plain, _, _ := l.kernel("off", `_folders("off", "80"`+part, "LABSTAR_COMPILE_CACHE=off")
+	other, _, _ := l.kernel("offtoggled", `_folders("off", "80"`+toggled, "LABSTAR_COMPILE_CACHE=off")
 	if plain == other {
 		t.Fatal("the option changes nothing: the test proves nothing")
 	}
@@ -119,7 +131,7 @@ func TestCompileCache(t *testing.T) {
 		}
 		return c
 	}
-	kernel := func(nonce string) string { return fmt.Sprintf("_parts(_kernel(_linux, %q, \"80\"", now+nonce) }
+	kernel := func(nonce string) string { return fmt.Sprintf("_folders(%q, \"80\"", now+nonce) }
 	expect("first", kernel("1")+part, plain, 0)
 	expect("again", kernel("2")+part, plain, 0.98)
 	expect("toggled", kernel("3")+toggled, other, 0.9)

@@ -44,12 +44,13 @@ The profiles are:
 
 `+profilesDoc()+`
 The value is a file, the .config. Its attributes are `+"`.source`, `.toolchain`"+` and
-`+"`.arch`"+`, as given.
+`+"`.arch`"+`, as given, and `+"`.conf`"+`, a tree with the source's conf and what it has asked the
+compiler.
 
 	cfg = kernel_config(debian_source("linux"), toolchain = build_tools(), base = "tinyconfig",
 	                    profiles = ["vm"], options = {"IKCONFIG": True, "LOCALVERSION": "-lab"})
 	linux = kernel(cfg)`, callKernelConfig,
-	schema.Returns("a kernel_config (a file) with the attributes source, toolchain and arch"))
+	schema.Returns("a kernel_config (a file) with the attributes source, toolchain, conf and arch"))
 
 func callKernelConfig(c *schema.Call, a *configArgs) (starlark.Value, error) {
 	options, err := readOptions(c, a.Options)
@@ -90,7 +91,7 @@ func callKernelConfig(c *schema.Call, a *configArgs) (starlark.Value, error) {
 		return nil, err
 	}
 	return schema.NewArtifact(checked.Output("config"), "kernel_config", starlark.StringDict{
-		"source": a.Source, "toolchain": a.Toolchain, "arch": starlark.String(a.Arch),
+		"source": a.Source, "toolchain": a.Toolchain, "conf": schema.NewArtifact(tools, "tree", nil), "arch": starlark.String(a.Arch),
 	}), nil
 }
 

@@ -37,7 +37,7 @@ func Builtins() []*schema.Builtin { return []*schema.Builtin{KernelConfig, Kerne
 
 type kernelArgs struct {
 	Config     *schema.Artifact   `star:"config" kind:"kernel_config" doc:"what to build, as from kernel_config: it brings the source, the toolchain and the architecture"`
-	Patches    []*schema.Artifact `star:"patches,keyword" kind:"file" default:"[]" doc:"unified diffs that are applied to the source after it was configured; those that change Kconfig files go to the source of kernel_config, with patch()"`
+	Patches    []*schema.Artifact `star:"patches,keyword" kind:"file" default:"[]" doc:"unified diffs that are applied to the source after it was configured; those that change Kconfig files, or conf, go to the source of kernel_config, with patch()"`
 	SigningKey *schema.Artifact   `star:"signing_key,keyword,optional" kind:"file" doc:"a PEM file with an RSA key and its certificate, with which modules are signed; the configuration has MODULE_SIG_KEY = \"/in/signing-key\" then"`
 	Name       string             `star:"name,keyword" default:"\"kernel\"" doc:"what messages call it"`
 }
@@ -117,6 +117,7 @@ func callKernel(c *schema.Call, a *kernelArgs) (starlark.Value, error) {
 // inputs is what a kernel_config brings.
 type inputs struct {
 	source, toolchain *action.Artifact
+	conf              *action.Artifact // see config_tools.sh
 	arch              string
 }
 
@@ -129,11 +130,12 @@ func readConfig(c *schema.Call, config *schema.Artifact) (inputs, error) {
 	}
 	source, ok1 := get("source").(*schema.Artifact)
 	toolchain, ok2 := get("toolchain").(*schema.Artifact)
-	arch, ok3 := starlark.AsString(get("arch"))
-	if !ok1 || !ok2 || !ok3 || archs[arch] == nil {
-		return in, c.ArgErrorf("config", "got a kernel_config without source, toolchain or architecture, want one made by kernel_config()")
+	conf, ok3 := get("conf").(*schema.Artifact)
+	arch, ok4 := starlark.AsString(get("arch"))
+	if !ok1 || !ok2 || !ok3 || !ok4 || archs[arch] == nil {
+		return in, c.ArgErrorf("config", "got a kernel_config without source, toolchain, conf or architecture, want one made by kernel_config()")
 	}
-	return inputs{source.Artifact, toolchain.Artifact, arch}, nil
+	return inputs{source.Artifact, toolchain.Artifact, conf.Artifact, arch}, nil
 }
 
 //go:embed kernel_headers.sh
@@ -162,12 +164,16 @@ func (in inputs) compile(c *schema.Call, a *kernelArgs, config *action.Artifact)
 	env["IMAGE"] = archs[in.arch].image
 	cmd := action.Command{
 		Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: env, Compile: true,
-		Mounts:  []action.Mount{{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}},
+		Mounts: []action.Mount{
+			{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}, {Path: action.InputDir + "/kconfig", Input: "kconfig"},
+		},
 		Outputs: []string{archs[in.arch].path(), "modules", "System.map", "release"},
 	}
 	spec := action.Spec{
 		Op: action.Exec, Title: a.Name,
-		Inputs: []action.Input{{Name: "toolchain", Artifact: in.toolchain}, {Name: "source", Artifact: in.source}, {Name: "config", Artifact: config}},
+		Inputs: []action.Input{
+			{Name: "toolchain", Artifact: in.toolchain}, {Name: "source", Artifact: in.source}, {Name: "config", Artifact: config}, {Name: "kconfig", Artifact: in.conf},
+		},
 		Outputs: []action.Output{
 			{Name: "image", Kind: action.File}, {Name: "modules", Kind: action.Tree},
 			{Name: "system_map", Kind: action.File}, {Name: "release", Kind: action.File},

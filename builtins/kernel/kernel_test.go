@@ -20,7 +20,7 @@ func evalKernel(t *testing.T, lab *buildtest.Lab, text, arch, script string) (st
 	t.Helper()
 	tree := lab.Tree(map[string]buildtest.Node{"Makefile": {Text: "VERSION = 6\n"}})
 	cfg := schema.NewArtifact(lab.File(text).Artifact, "kernel_config", starlark.StringDict{
-		"source": tree, "toolchain": tree, "arch": starlark.String(arch)})
+		"source": tree, "toolchain": tree, "conf": tree, "arch": starlark.String(arch)})
 	return lab.TryEval([]*schema.Builtin{Kernel}, script, starlark.StringDict{"cfg": cfg, "afile": lab.File("--- a/x\n"), "tree": tree})
 }
 

@@ -18,7 +18,8 @@ type Cache struct {
 
 	mu      sync.Mutex
 	facts   map[action.Digest]*facts
-	configs map[action.Digest]map[string]string
+	options map[action.Digest]*mentions
+	configs map[action.Digest]*config
 	shapes  map[action.Digest]*known
 }
 
@@ -31,7 +32,7 @@ type known struct {
 // NewCache returns the cache of the entries in a store.
 func NewCache(st store.Store) *Cache {
 	return &Cache{
-		Store: st, facts: map[action.Digest]*facts{}, configs: map[action.Digest]map[string]string{},
+		Store: st, facts: map[action.Digest]*facts{}, options: map[action.Digest]*mentions{}, configs: map[action.Digest]*config{},
 		shapes: map[action.Digest]*known{},
 	}
 }
@@ -66,26 +67,42 @@ func (c *Cache) factsOf(d action.Digest, read func() ([]byte, error)) (*facts, e
 	return f, nil
 }
 
-// configOf parses a configuration header once; nil for any other text.
-func (c *Cache) configOf(d action.Digest, read func() ([]byte, error)) map[string]string {
+// optionsOf scans a text for the macros of options once.
+func (c *Cache) optionsOf(d action.Digest, read func() ([]byte, error)) (*mentions, error) {
 	c.mu.Lock()
-	values, ok := c.configs[d]
+	m := c.options[d]
+	c.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	text, err := read()
+	if err != nil {
+		return nil, err
+	}
+	m = scanOptions(text)
+	c.mu.Lock()
+	c.options[d] = m
+	c.mu.Unlock()
+	return m, nil
+}
+
+// configOf parses a configuration header once; nil for any other text.
+func (c *Cache) configOf(d action.Digest, read func() ([]byte, error)) *config {
+	c.mu.Lock()
+	found, ok := c.configs[d]
 	c.mu.Unlock()
 	if ok {
-		return values
+		return found
 	}
 	text, err := read()
 	if err != nil {
 		return nil
 	}
-	values, ok = parseConfig(text)
-	if !ok {
-		values = nil
-	}
+	found = parseConfiguration(text)
 	c.mu.Lock()
-	c.configs[d] = values
+	c.configs[d] = found
 	c.mu.Unlock()
-	return values
+	return found
 }
 
 var (

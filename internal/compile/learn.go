@@ -103,34 +103,50 @@ func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 
 // symbols fills in the dependencies, and what the key has of configuration headers.
 func (s *Server) symbols(sh *shape, u *unit, read []readFile) {
-	whole := u.macros
+	whole, options := u.macros, false
 	symbols := map[string]bool{}
-	var config []int
+	add := func(names []string, pastes bool) {
+		for _, name := range names {
+			symbols[name] = true
+		}
+		whole = whole || pastes
+	}
+	var headers []int
+	var texts []readFile
 	for _, r := range read {
 		if r.place.area == toolchain {
+			texts = append(texts, r)
 			continue
 		}
-		if s.config(r.place, r.digest) != nil {
-			config = append(config, len(sh.deps))
+		if c := s.config(r.place, r.digest); c != nil {
+			headers, options = append(headers, len(sh.deps)), options || c.options
 		} else {
-			for _, name := range r.facts.symbols {
-				symbols[name] = true
-			}
-			whole = whole || r.facts.pastes
+			add(r.facts.symbols, r.facts.pastes)
+			texts = append(texts, r)
 		}
 		sh.deps = append(sh.deps, r.name)
 	}
-	said := scan([]byte(strings.Join(u.defines, "\n")))
-	for _, name := range said.symbols {
-		symbols[name] = true
+	defines := []byte(strings.Join(u.defines, "\n"))
+	said := scan(defines)
+	add(said.symbols, said.pastes)
+	if options {
+		m := scanOptions(defines)
+		add(m.symbols, m.pastes)
+		for _, r := range texts {
+			m, err := s.opts.Cache.optionsOf(r.digest, func() ([]byte, error) { return s.view.text(r.place, r.digest) })
+			if err != nil {
+				return // the headers count as a whole
+			}
+			add(m.symbols, m.pastes)
+		}
 	}
-	if !whole && !said.pastes && len(config) > 0 {
-		sh.config, sh.symbols = config, slices.Sorted(maps.Keys(symbols))
+	if !whole && len(headers) > 0 {
+		sh.config, sh.symbols = headers, slices.Sorted(maps.Keys(symbols))
 	}
 }
 
-// config returns the values of a configuration header, nil for any other file.
-func (s *Server) config(p place, d action.Digest) map[string]string {
+// config returns what a configuration header defines, nil for any other file.
+func (s *Server) config(p place, d action.Digest) *config {
 	if p.area == toolchain || d.Size > 4<<20 {
 		return nil
 	}

@@ -103,30 +103,36 @@ const configPrefix = "CONFIG_"
 // text stands, be it in a comment.
 func (f *facts) scanSymbols(text []byte) {
 	seen := map[string]bool{}
+	f.pastes = scanPrefix(text, configPrefix, seen)
+	for s := range seen {
+		f.symbols = append(f.symbols, s)
+	}
+	slices.Sort(f.symbols)
+}
+
+// scanPrefix adds the names behind a prefix to seen, and reports whether others are
+// made by ##.
+func scanPrefix(text []byte, prefix string, seen map[string]bool) (pastes bool) {
 	for at := 0; ; {
-		i := bytes.Index(text[at:], []byte(configPrefix))
+		i := bytes.Index(text[at:], []byte(prefix))
 		if i < 0 {
-			break
+			return pastes
 		}
 		start := at + i
-		at = start + len(configPrefix)
+		at = start + len(prefix)
 		n := identLen(text[at:])
 		if start > 0 && isIdent(text[start-1]) {
 			continue
 		}
 		after := bytes.TrimLeft(text[at+n:], " \t")
 		if bytes.HasPrefix(after, []byte("##")) || n == 0 && len(after) > 0 && (after[0] == ',' || after[0] == ')') {
-			f.pastes = true
+			pastes = true
 		}
 		if n > 0 {
 			seen[strings.TrimSuffix(string(text[at:at+n]), "_MODULE")] = true
 		}
 		at += n
 	}
-	for s := range seen {
-		f.symbols = append(f.symbols, s)
-	}
-	slices.Sort(f.symbols)
 }
 
 func isIdent(c byte) bool {

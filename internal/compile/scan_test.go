@@ -110,6 +110,13 @@ func FuzzScan(f *testing.F) {
 				}
 			}
 		}
+		if values, ok := parseOptions([]byte(text)); ok {
+			for name := range values {
+				if m := scanOptions([]byte(text)); name != "" && !slices.Contains(append(m.symbols, s.symbols...), strings.TrimSuffix(name, "_MODULE")) {
+					t.Errorf("got %q, want it among %q", name, m.symbols)
+				}
+			}
+		}
 		_, _ = parseDeps(text)
 		_, _ = decodeShape([]byte(text))
 	})

@@ -127,16 +127,17 @@ func (s *Server) entryKey(manifest action.Digest, sh *shape, id action.Digest) (
 		}
 		if config < len(sh.config) && sh.config[config] == i {
 			config++
-			values := s.config(v.find("", d), digest)
-			if values == nil {
+			c := s.config(v.find("", d), digest)
+			if c == nil {
 				return key, 0, false
 			}
 			b = append(b, "config\x00"...)
+			if c.options {
+				b = append(append(append(b, "options\x00"...), c.values[""]...), 0)
+			}
 			for _, name := range sh.symbols {
-				b = append(b, values[name]...)
-				b = append(b, 0)
-				b = append(b, values[name+"_MODULE"]...)
-				b = append(b, 0)
+				b = append(append(b, c.values[name]...), 0)
+				b = append(append(b, c.values[name+"_MODULE"]...), 0)
 			}
 			continue
 		}

@@ -167,6 +167,7 @@ out = run(
     gcc --version > version.txt
     ( cd deps && umask 077 && gcc -I../inc -I.. -c /in/src/plain.c && stat -c %%a plain.o ) > mode.txt
     gcc -o prog warn.o deps/plain.o && ./prog > ran.txt
+    ln -s real-tool tool; gcc -Iinc -I. -o tool /in/src/tool.c -lm && ./tool > tool.txt; stat -c %%a tool >> mode.txt
     rm -f gen.h inc/a.h blob.S
     mkdir out; find . -type f ! -path './out/*' ! -name .labstar | sort | while read -r f; do mkdir -p "out/$(dirname "$f")"; cp "$f" "out/$f"; done
     ls -A /tmp > out/tmp.txt
@@ -176,6 +177,7 @@ out = run(
         "a.h": text("#include <stdio.h>\n#define A 1\n"),
         "warn.c": text("#include <a.h>\n#include \"gen.h\"\nint plain(void);\nint main(void) { int unused; printf(\"%%d %%d %%d\\n\", A, GEN, plain()); return 0; }\n"),
         "bad.c": text("#include <a.h>\nint x = ;\n"),
+        "tool.c": text("#include <a.h>\n#include \"gen.h\"\nint main(void) { return puts(__FILE__) < A; }\n"),
         "plain.c": text("#include <a.h>\n#include \"gen.h\"\nint plain(void) { return GEN + A; }\n"),
     })},
     env = {"NONCE": %q, "GEN": %q},
@@ -219,15 +221,15 @@ func TestCompileCacheSmall(t *testing.T) {
 			}
 		}
 		// Not the one that fails, nor the one that the assembler reads a file for.
-		if want := map[string]int{"first": 0, "second": 5}[name]; c.hits != want || c.objects != 7 {
-			t.Errorf("%s: got %d hits of %d objects, want %d of 7", name, c.hits, c.objects, want)
+		if want := map[string]int{"first": 0, "second": 6}[name]; c.hits != want || c.objects != 8 {
+			t.Errorf("%s: got %d hits of %d objects, want %d of 8", name, c.hits, c.objects, want)
 		}
 	}
 	if got, c := build("changed", gen+"1"); got == plain || c.hits != 0 {
 		t.Errorf("a changed header: got %d hits, want none, and another result", c.hits)
 	}
-	if got, c := build("verified", gen, "LABSTAR_COMPILE_VERIFY=1"); got != plain || c.compared != 5 {
-		t.Errorf("verified: got %d compared, want 5 and the same result", c.compared)
+	if got, c := build("verified", gen, "LABSTAR_COMPILE_VERIFY=1"); got != plain || c.compared != 6 {
+		t.Errorf("verified: got %d compared, want 6 and the same result", c.compared)
 	}
 	if text := l.read("out-second/out/warn.txt"); !strings.Contains(text, "unused variable") || !strings.Contains(text, "exit 0") {
 		t.Errorf("got the warnings %q from the cache", text)

@@ -23,7 +23,10 @@ func (s *Server) compile(q *request, sh shim) (why string) {
 	if why != "" {
 		return why
 	}
-	want := []file{{role: "object", path: u.output, replace: u.mode == 'c'}}
+	if v, _ := q.getenv("LIBRARY_PATH"); u.mode == 'l' && v != "" {
+		return "variable LIBRARY_PATH"
+	}
+	want := []file{u.object()}
 	if u.depfile != "" {
 		want = append(want, file{role: "deps", path: u.depfile})
 	}
@@ -35,6 +38,11 @@ func (s *Server) compile(q *request, sh shim) (why string) {
 		return ""
 	}
 	return s.miss(q, u, sh, manifest, want, e)
+}
+
+// object is the file that a unit makes. The assembler and the linker replace what is there.
+func (u *unit) object() file {
+	return file{role: "object", path: u.output, replace: u.mode == 'c' || u.mode == 'l', exec: u.mode == 'l'}
 }
 
 // lookup looks for an entry whose dependencies are as they are now.
@@ -89,7 +97,7 @@ func (s *Server) miss(q *request, u *unit, sh shim, manifest action.Digest, want
 		deps = temp(".d")
 		argv = append(argv, "-MD", "-MF", deps)
 	}
-	if u.mode == 'c' {
+	if u.mode == 'c' || u.mode == 'l' {
 		assembled = temp(".as")
 		argv = append(argv, "-Wa,--MD,"+assembled)
 	}

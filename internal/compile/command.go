@@ -2,13 +2,14 @@ package compile
 
 import (
 	"path"
+	"regexp"
 	"strings"
 )
 
 // unit is a command line that compiles one source, as far as caching has to
 // understand it.
 type unit struct {
-	mode    byte   // 'c', 'S' or 'E'
+	mode    byte   // 'c', 'S' or 'E'; 'l' if it also links, with nothing but the toolchain's own libraries
 	source  string // as named
 	output  string
 	depfile string // that the command itself asks for, "" if none
@@ -24,6 +25,7 @@ type unit struct {
 	specs   []string // files of gcc's own language that are read (-specs=)
 	tools   []string // prefixes of the names under which gcc looks for its parts (-B)
 	sysroot bool     // --sysroot, which without gcc's own folders of headers has no effect on a compilation
+	linker  bool     // there are options that tell the linker of files or folders
 	echoes  bool     // the output may hold the command line (-fverbose-asm …)
 }
 
@@ -136,6 +138,9 @@ func parseCC(argv []string) (u *unit, why string) {
 		}
 		u.echoes = u.echoes || opt == "-fverbose-asm"
 	}
+	if u.mode == 0 && u.linksAlone(inputs, lang) {
+		u.mode = 'l'
+	}
 	switch {
 	case u.mode == 0:
 		return nil, "links"
@@ -188,10 +193,28 @@ func (u *unit) elsewhere(a string, system *[]string) bool {
 	case strings.HasPrefix(a, "-B") && len(a) > 2:
 		u.tools = append(u.tools, a[2:])
 		*system = append(*system, a[2:]+"include")
+	case len(a) > 2 && strings.HasPrefix(a, "-L") || strings.HasPrefix(a, "-Wl,"):
+		u.linker = true
 	default:
-		return len(a) > 2 && strings.HasPrefix(a, "-L") || len(a) > 2 && strings.HasPrefix(a, "-l") || strings.HasPrefix(a, "-Wl,")
+		if len(a) > 2 && strings.HasPrefix(a, "-l") {
+			u.linker = u.linker || !libraryName.MatchString(a)
+			return true
+		}
+		return false
 	}
 	return true
+}
+
+var (
+	libraryName = regexp.MustCompile(`^-l[A-Za-z0-9_+-]+$`)
+	sourceName  = regexp.MustCompile(`\.(c|cc|cpp|cxx)$`)
+)
+
+// linksAlone reports whether a program is made of one source, as the helpers of a
+// build are: all that the linker reads is the toolchain's then.
+func (u *unit) linksAlone(inputs []string, lang string) bool {
+	return len(inputs) == 1 && sourceName.MatchString(inputs[0]) && lang == "" && u.output != "" &&
+		!u.linker && !u.sysroot && len(u.specs) == 0 && len(u.tools) == 0
 }
 
 // language finds out what is compiled.

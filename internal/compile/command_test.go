@@ -177,3 +177,19 @@ func FuzzParseRecipe(f *testing.F) {
 		}
 	})
 }
+
+// A program that is made of one source and the toolchain's libraries is understood.
+func TestLinksAlone(t *testing.T) {
+	u, why := parseCC(strings.Fields("gcc -Wp,-MMD,scripts/.fixdep.d -O2 -o scripts/fixdep /in/source/fixdep.c -lelf -lpthread"))
+	if why != "" || u.mode != 'l' || u.output != "scripts/fixdep" || u.depfile != "scripts/.fixdep.d" || !u.object().exec {
+		t.Fatalf("got %+v, %q", u, why)
+	}
+	for _, line := range []string{
+		"gcc -o a a.o", "gcc -o a a.c b.c", "gcc -o a a.c b.o", "gcc -o a a.c libx.a", "gcc a.c", "gcc -o a a.S", "gcc -L. -o a a.c -lx", "gcc -Wl,-T,x.lds -o a a.c",
+		"gcc -o a a.c -l:x.a", "gcc -o a a.c -T x.lds", "gcc -B. -o a a.c", "gcc -specs=x -o a a.c", "gcc --sysroot=/in/x -nostdinc -o a a.c", "gcc -x c -o a a.c",
+	} {
+		if u, why := parseCC(strings.Fields(line)); why == "" {
+			t.Errorf("%s: got %+v, want it to pass", line, u)
+		}
+	}
+}

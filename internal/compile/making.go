@@ -24,7 +24,10 @@ func (s *Server) recipe(q *request, r *recipe, sh shim) (why string) {
 		return "a compiler that is not the toolchain's"
 	}
 	manifest := s.manifestKey(cc)
-	want := []file{{role: "object", path: r.output, replace: true}, {role: "cmd", path: r.cmdfile}, {role: "stdout"}}
+	if v, _ := q.getenv("LIBRARY_PATH"); u.mode == 'l' && v != "" {
+		return "variable LIBRARY_PATH"
+	}
+	want := []file{u.object(), {role: "cmd", path: r.cmdfile}, {role: "stdout"}}
 	e := s.made(q, r, cc, u, manifest, want)
 	if e != nil && !s.chosen() {
 		s.count(func(st *Stats) { st.Recipes++ })

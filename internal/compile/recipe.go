@@ -33,7 +33,7 @@ func parseRecipe(text string) *recipe {
 	}
 	list = list[1:]
 	u, why := parseCC(r.cc)
-	if why != "" || u.mode != 'c' || u.depfile == "" {
+	if why != "" || u.mode != 'c' && u.mode != 'l' || u.depfile == "" {
 		return nil
 	}
 	r.output, r.depfile = u.output, u.depfile

@@ -259,9 +259,8 @@ struct file { u32 flags, len; u64 size; } __attribute__((packed));
 static int keep(char *path, struct file *f)
 {
 	char one[1];
-	/* As the assembler does, a file is replaced and a link is followed; the linker
-	   replaces a link too. */
-	if (f->flags & 1 && (f->flags & 2 || sys(sys_readlinkat, at_cwd, (long)path, (long)one, 1, 0, 0) < 0))
+	/* As the assembler and the linker do, a file is replaced and a link is followed. */
+	if (f->flags & 1 && sys(sys_readlinkat, at_cwd, (long)path, (long)one, 1, 0, 0) < 0)
 		sys(sys_unlinkat, at_cwd, (long)path, 0, 0, 0, 0);
 	int fd = (int)sys(sys_openat, at_cwd, (long)path, o_wronly | o_creat | o_cloexec | (f->flags & 4 ? o_append : o_trunc), f->flags & 2 ? 0777 : 0666, 0, 0);
 	int ok = move(server, fd, f->size) && fd >= 0;

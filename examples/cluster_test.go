@@ -107,6 +107,26 @@ func (c *clusterTest) labstar(code int, args []string, want ...string) string {
 	return string(out)
 }
 
+// answer runs a command on a terminal on which somebody types an answer.
+func (c *clusterTest) answer(text string, args []string, want ...string) {
+	c.t.Helper()
+	need(c.t, "script")
+	cmd := c.command(args...)
+	path, err := exec.LookPath("script")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cmd.Args = []string{"script", "-q", "-e", "-c", strings.Join(cmd.Args, " "), "/dev/null"}
+	cmd.Path = path
+	cmd.Stdin = strings.NewReader(text + "\n")
+	out, err := cmd.CombinedOutput()
+	for _, w := range want {
+		if !strings.Contains(string(out), w) {
+			c.t.Errorf("labstar %v on a terminal, with %q: want %q in (%v)\n%s", args, text, w, err, out)
+		}
+	}
+}
+
 func TestCluster(t *testing.T) {
 	endToEnd(t)
 	c := startControlPlane(t)
@@ -401,7 +421,8 @@ NAME = {"a": manifest(plain("ConfigMap", "two")), "b": manifest(plain("ConfigMap
 	c.labstar(0, []string{"apply", "lab.star", "first"}, "1 unchanged")
 	c.labstar(0, []string{"apply", "--yes"}, "created ConfigMap default/four", "changed ConfigMap default/three", "removed ConfigMap default/two")
 	c.labstar(1, []string{"delete", "lab.star", "renames"}, `has no target "renames"`, `(did you mean "renamed"?); it has: first, renamed`)
-	c.labstar(0, []string{"delete", "lab.star", "renamed", "--yes"}, "removed 2 objects")
+	c.answer("n", []string{"delete", "lab.star", "renamed"}, "will remove ConfigMap default/four", "Remove 2 objects from ", "[y/N]", "nothing was changed")
+	c.answer("y", []string{"delete", "lab.star", "renamed"}, "removed 2 objects")
 	c.labstar(0, []string{"delete", "--yes"}, "removed 1 object")
 	if got := c.names("/api/v1/namespaces/default/configmaps"); got != "" {
 		c.t.Errorf("got config maps %s, want none", got)
@@ -530,10 +551,10 @@ func testAccess(c *clusterTest) {
 // testExamplesAccepted builds what the examples have for a cluster and has the API
 // server take it, in a dry run.
 func testExamplesAccepted(t *testing.T, kubeconfig string) {
-	for _, example := range []string{"tiny"} {
+	for _, example := range []string{"tiny", "chat"} {
 		t.Run(example, func(t *testing.T) {
 			l := newLab(t, example, sharedStore(t))
-			l.env = append(l.env, "KUBECONFIG="+kubeconfig)
+			l.env = append(l.env, "KUBECONFIG="+kubeconfig, "LABSTAR_SECRET_ALICE=wonderland", "LABSTAR_SECRET_BOB=builder", "LABSTAR_SECRET_DATABASE=messages")
 			out := l.output("apply", "lab.star", "--dry-run=server")
 			t.Log(out)
 			if !strings.Contains(out, "create ") {

@@ -1,0 +1,213 @@
+package examples
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstar/labstar/internal/config"
+)
+
+// The users of the test and the database's password: texts that stand nowhere by chance.
+var chatSecrets = map[string]string{"ALICE": "wonder-4f1c9a", "BOB": "builder-77e2d0", "DATABASE": "d4tabase 'quoted' $x-5b8e"}
+
+// newChat returns the example with its secrets, and npm's registry of this machine.
+func newChat(t *testing.T) *lab {
+	t.Helper()
+	l := newLab(t, "chat", sharedStore(t))
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(os.Getenv, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := cfg.Get("npm.registry"); r != "" {
+		l.env = append(l.env, "LABSTAR_NPM_REGISTRY="+r)
+	}
+	for name, value := range chatSecrets {
+		l.env = append(l.env, "LABSTAR_SECRET_"+name+"="+value)
+	}
+	return l
+}
+
+// composeProject is a started compose file.
+type composeProject struct {
+	t       *testing.T
+	program []string
+	file    string
+}
+
+// startCompose finds docker compose: the one that is there, or Debian's, which labstar
+// itself fetches.
+func startCompose(t *testing.T, l *lab, file string) *composeProject {
+	t.Helper()
+	p := &composeProject{t: t, file: file, program: []string{"docker", "compose"}}
+	if exec.Command("docker", "compose", "version").Run() != nil {
+		l.writeScript("compose.star", "tool = debian_packages([\"docker-compose\"], essential = False)\n")
+		l.run("--out", "tools", "compose.star")
+		p.program = []string{filepath.Join(l.dir, "tools/tool/usr/libexec/docker/cli-plugins/docker-compose")}
+	}
+	t.Logf("%s", strings.TrimSpace(tool(t, p.program[0], append(p.program[1:], "version")...)))
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, _ := p.command("logs", "--tail", "30").CombinedOutput()
+			t.Logf("%s", out)
+		}
+		if out, err := p.command("down", "--volumes", "--timeout", "5").CombinedOutput(); err != nil {
+			t.Errorf("docker compose down: %v\n%s", err, out)
+		}
+	})
+	return p
+}
+
+func (p *composeProject) command(args ...string) *exec.Cmd {
+	all := append(append(p.program[1:len(p.program):len(p.program)], "-p", "labstar-e2e-chat", "-f", p.file), args...)
+	cmd := exec.Command(p.program[0], all...)
+	cmd.Env = os.Environ()
+	for name, value := range chatSecrets {
+		cmd.Env = append(cmd.Env, "LABSTAR_SECRET_"+name+"="+value)
+	}
+	return cmd
+}
+
+func (p *composeProject) run(args ...string) {
+	p.t.Helper()
+	started := time.Now()
+	if out, err := p.command(args...).CombinedOutput(); err != nil {
+		p.t.Fatalf("docker compose %v: %v\n%s", args, err, out)
+	}
+	p.t.Logf("docker compose %s: %.1f s", strings.Join(args, " "), time.Since(started).Seconds())
+}
+
+// TestChat starts the example on a real Docker engine, from what the script made, and
+// uses it with two real browsers.
+func TestChat(t *testing.T) {
+	endToEnd(t)
+	need(t, "docker", "chromium")
+	l := newChat(t)
+	port := freePort(t)
+	l.edit("lab.star", `password = secret("database"),`, fmt.Sprintf("password = secret(\"database\"),\n    public_port = %s,", port))
+	built := l.run("lab.star")
+	t.Logf("labstar run: %s", built.raw)
+	out := filepath.Join(l.dir, "out")
+	secretsNowhere(t, out)
+
+	startDocker(t)
+	archives, err := filepath.Glob(filepath.Join(out, "archives/*"))
+	if err != nil || len(archives) != 4 {
+		t.Fatalf("got the archives %v, want four (%v)", archives, err)
+	}
+	for _, a := range archives {
+		fi, err := os.Stat(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("docker load %s (%.1f MB): %s", filepath.Base(a), float64(fi.Size())/1e6,
+			strings.Join(strings.Split(strings.TrimSpace(tool(t, "docker", "load", "-i", a)), "\n"), ", "))
+	}
+	p := startCompose(t, l, filepath.Join(out, "compose_file"))
+	p.run("up", "-d", "--wait", "--scale", "backend=3")
+
+	site := "127.0.0.1:" + port
+	for _, c := range []struct {
+		user, password string
+		want           int
+	}{{"", "", 401}, {"alice", "wrong", 401}, {"alice", chatSecrets["BOB"], 401}, {"alice", chatSecrets["ALICE"], 200}, {"bob", chatSecrets["BOB"], 200}} {
+		if got := status(t, "http://"+site+"/", c.user, c.password); got != c.want {
+			t.Errorf("login as %q with %q: got %d, want %d", c.user, c.password, got, c.want)
+		}
+	}
+
+	alice, bob := startBrowser(t), startBrowser(t)
+	enter := func(b *browser, user, password string) {
+		t.Helper()
+		b.open(fmt.Sprintf("http://%s:%s@%s/", user, password, site))
+		b.wait("the connection of "+user, `document.getElementById("state")?.textContent === "connected"`)
+	}
+	say := func(b *browser, text string) {
+		b.eval(fmt.Sprintf(`document.getElementById("text").value = %q; document.querySelector("button").click()`, text))
+	}
+	hears := func(b *browser, from, text string) {
+		t.Helper()
+		b.wait(fmt.Sprintf("%q of %s", text, from),
+			fmt.Sprintf(`[...document.querySelectorAll("#messages li")].some(m => m.querySelector("b").textContent === %q && m.textContent === %q)`, from, from+text))
+	}
+	enter(alice, "alice", chatSecrets["ALICE"])
+	enter(bob, "bob", chatSecrets["BOB"])
+	say(alice, "hello <b>bob</b>")
+	hears(bob, "alice", "hello <b>bob</b>")
+	say(bob, "hello alice")
+	hears(alice, "bob", "hello alice")
+	t.Log("alice and bob heard each other")
+
+	p.run("restart", "database")
+	alice.wait("a message after the restart", `(() => {
+		if (![...document.querySelectorAll("#messages li")].some(m => m.textContent.endsWith("still here"))) {
+			if (document.getElementById("state").textContent === "connected") {
+				document.getElementById("text").value = "still here"; document.querySelector("button").click();
+			}
+			return false;
+		}
+		return true; })()`)
+	hears(bob, "alice", "still here")
+	// The backends forget what they have read, so what a new page shows comes from the database.
+	p.run("restart", "backend")
+	enter(bob, "bob", chatSecrets["BOB"])
+	hears(bob, "alice", "hello <b>bob</b>")
+	hears(bob, "bob", "hello alice")
+	hears(bob, "alice", "still here")
+	t.Log("the messages are still there")
+}
+
+// status is what a GET with a login is answered with.
+func status(t *testing.T, url, user, password string) int {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user != "" {
+		req.SetBasicAuth(user, password)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// secretsNowhere looks for the values in all that was delivered.
+func secretsNowhere(t *testing.T, dir string) {
+	t.Helper()
+	files := 0
+	for _, pattern := range []string{"*", "archives/*", "images/*/*", "images/*/blobs/sha256/*"} {
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range paths {
+			b, err := os.ReadFile(p)
+			if err != nil {
+				continue // a folder
+			}
+			files++
+			for name, value := range chatSecrets {
+				if bytes.Contains(b, []byte(value)) {
+					t.Errorf("%s holds the secret %s", p, name)
+				}
+			}
+		}
+	}
+	if files < 20 {
+		t.Errorf("looked through %d files, want at least the blobs of four images", files)
+	}
+}

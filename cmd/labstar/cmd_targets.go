@@ -48,7 +48,7 @@ func (a *app) listTargets(ctx context.Context, file string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ls.Close()) }()
-	plan, err := ls.Plan(ctx, lab)
+	plan, err := ls.PlanTargets(ctx, lab.Targets) // the tests too
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 const (
 	firstChunk = 4 << 20
 	minChunk   = 256 << 10
-	maxChunk   = 32 << 20
+	maxChunk   = 16 << 20
 	chunkTime  = 300 * time.Millisecond
 	oneRequest = firstChunk // a blob up to here goes in one
 )

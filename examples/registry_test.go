@@ -402,3 +402,109 @@ func report(b *testing.B, took map[string][]time.Duration, sent map[string]int64
 		b.ReportMetric(float64(n), name+"-bytes")
 	}
 }
+
+// startContainerd starts one for this test and returns its socket.
+func startContainerd(t *testing.T) string {
+	t.Helper()
+	need(t, "containerd", "ctr")
+	if os.Getuid() != 0 {
+		t.Skip("only root can start containerd")
+	}
+	dir, err := os.MkdirTemp("", "ctd") // a socket's path has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command("containerd", "--config", os.DevNull, "--root", filepath.Join(dir, "root"), "--state", filepath.Join(dir, "state"), "--address", socket)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	for range 100 {
+		if exec.Command("ctr", "-a", socket, "version").Run() == nil {
+			return socket
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	b, _ := os.ReadFile(log.Name())
+	t.Fatalf("containerd did not start:\n%s", b)
+	return ""
+}
+
+// containerd is given an image whole, of the next one what it lacks, and pulls from
+// labstar's registry with the file that this prints.
+func TestLoadContainerd(t *testing.T) {
+	endToEnd(t)
+	socket := startContainerd(t)
+	ctr := func(args ...string) string {
+		return tool(t, "ctr", append([]string{"-a", socket, "-n", "k8s.io"}, args...)...)
+	}
+	l := imageLab(t, 3_000_000)
+	load := func() map[string]any {
+		for _, line := range parse(l.output("load", "--json", "--containerd", "--address", socket), "").lines {
+			if line["event"] == "loaded" {
+				return line
+			}
+		}
+		t.Fatal("nothing was loaded")
+		return nil
+	}
+	if got := load(); got["sent"] != 4.0 {
+		t.Errorf("the first load: %v", got)
+	}
+	if got := load(); got["sent"] != 0.0 || got["there"] != 4.0 {
+		t.Errorf("the second load: %v", got)
+	}
+	l.edit("index.html", "one", "two")
+	if got := load(); got["sent"] != 3.0 || got["there"] != 1.0 {
+		t.Errorf("with a changed page: %v", got)
+	}
+	if out := ctr("images", "check"); !strings.Contains(out, "complete (3/3)") {
+		t.Errorf("containerd finds\n%s", out)
+	}
+	if out := ctr("run", "--rm", "docker.io/lab/web:1.0", "test"); !strings.HasPrefix(out, "labstar ") {
+		t.Errorf("the container said %q", out)
+	}
+
+	address := registrytest.FreeAddress(t)
+	cmd := l.command("registry", "--listen", address)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	var hosts []string
+	for lines := bufio.NewScanner(out); lines.Scan() && !strings.HasPrefix(lines.Text(), "}"); {
+		if line := lines.Text(); strings.HasPrefix(line, "server =") || len(hosts) > 0 && line != "" && !strings.HasPrefix(line, "# Docker") && !strings.HasPrefix(line, "{") && !strings.Contains(line, "registry-mirrors") {
+			hosts = append(hosts, line)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "docker.io"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "docker.io", "hosts.toml"), []byte(strings.Join(hosts, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctr("images", "rm", "docker.io/lab/web:1.0")
+	ctr("images", "pull", "--hosts-dir", dir, "docker.io/lab/web:1.0")
+	if out := ctr("run", "--rm", "docker.io/lab/web:1.0", "test2"); !strings.HasPrefix(out, "labstar ") {
+		t.Errorf("the container said %q", out)
+	}
+}

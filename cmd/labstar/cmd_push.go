@@ -148,7 +148,8 @@ type pushedEvent struct {
 	Sent      int     `json:"sent"` // blobs
 	Mounted   int     `json:"mounted"`
 	There     int     `json:"there"`
-	Bytes     int64   `json:"bytes"` // of the blobs sent
+	Bytes     int64   `json:"bytes"`  // that were sent of blobs
+	Before    int64   `json:"before"` // that an earlier run had sent of them
 	Referrers int     `json:"referrers"`
 	Seconds   float64 `json:"seconds"`
 }
@@ -210,13 +211,16 @@ func (o *pushOptions) tell(p place, got *registry.Pushed, took time.Duration) er
 	if a.json {
 		return a.events.write(pushedEvent{
 			Event: "pushed", Target: p.target, Ref: got.Ref, Digest: got.Digest.String(), Sent: got.Sent, Mounted: got.Mounted,
-			There: got.There, Bytes: got.Bytes, Referrers: got.Referrers, Seconds: took.Seconds(),
+			There: got.There, Bytes: got.Bytes, Before: got.Before, Referrers: got.Referrers, Seconds: took.Seconds(),
 		})
 	}
 	if a.quiet {
 		return nil
 	}
 	parts := []string{fmt.Sprintf("%d sent (%s)", got.Sent, term.Bytes(got.Bytes))}
+	if got.Before > 0 {
+		parts[0] = fmt.Sprintf("%d sent (%s, after %s that were there)", got.Sent, term.Bytes(got.Bytes), term.Bytes(got.Before))
+	}
 	if got.Sent == 0 {
 		parts[0] = "nothing sent"
 	}

@@ -45,7 +45,7 @@ import (
 //	blob      (push, pull, load) a blob on its way: "target", "digest", "done" and "size" in bytes, at its
 //	          end "how": sent, mounted or there; at most ten a second for each
 //	pushed    (push) an image arrived: "target", "ref", "digest"; how many blobs were "sent",
-//	          "mounted" and "there", "bytes" of those sent, "referrers", "seconds"
+//	          "mounted" and "there", "bytes" sent, "before" (sent by a run that was cut), "referrers"
 //	pulled    (pull) "ref", "digest", "path" of the layout, "blobs", of them "there", "bytes" fetched
 //	loaded    (load) "target", "ref", "id" in the engine, layers "sent" and "there", "bytes", "seconds"
 //	served    (registry) can be pulled: "target", "ref", "digest"

@@ -83,7 +83,6 @@ var times = []struct {
 }{
 	{regexp.MustCompile(`\b[0-9]+\.[0-9]+ s\b`), "T s"},
 	{regexp.MustCompile(`"(seconds|estimated)":[0-9.e-]+`), `"$1":0`},
-	{regexp.MustCompile(`127\.0\.0\.1:[0-9]+`), "HOST:PORT"},
 	{regexp.MustCompile(`/logs/[0-9a-f]{64}`), "/logs/KEY"},
 	{regexp.MustCompile(`go[0-9]+\.[0-9.]+`), "goVERSION"},
 	{regexp.MustCompile(`(linux|darwin)/[a-z0-9]+`), "OS/ARCH"},

@@ -51,7 +51,8 @@ type Pushed struct {
 	Ref                  string // NAME:TAG
 	Digest               v1.Hash
 	Sent, Mounted, There int   // blobs
-	Bytes                int64 // of the blobs sent
+	Bytes                int64 // that were sent of blobs
+	Before               int64 // of the blobs sent, that an earlier run had sent
 	Manifests            int   // that were put
 	Referrers            int   // of them
 }
@@ -242,6 +243,10 @@ func (j *push) bring(ctx context.Context, d v1.Descriptor, from []string) error 
 	u := upload{r: j.repo, desc: d, blob: b, from: from, notes: j.notes, progress: func(done int64) { j.report(Blob{Desc: d, Done: done}) }}
 	how, err := u.run(ctx)
 	if err == nil {
+		j.mu.Lock()
+		j.out.Before += u.before
+		j.out.Bytes -= u.before
+		j.mu.Unlock()
 		j.ended(d, how)
 	}
 	return err

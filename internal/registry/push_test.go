@@ -26,7 +26,7 @@ import (
 // quick is a policy for servers on this machine.
 var quick = Policy{
 	Tries: 4, Pause: 10 * time.Millisecond, MaxPause: 3 * time.Second,
-	Stall: 700 * time.Millisecond, Answer: 2 * time.Second, Grace: 5 * time.Second,
+	Stall: 700 * time.Millisecond, Answer: time.Second, Grace: 5 * time.Second,
 }
 
 func quickClient(o Options) *Client {
@@ -312,8 +312,12 @@ func TestResume(t *testing.T) {
 			if first < large || first >= 3*large {
 				t.Fatalf("%d bytes went before it was cancelled", first)
 			}
-			if _, err := pushTo(t, quickClient(Options{}), st, img, proxy.Host(), "lab/web"); err != nil {
+			again, err := pushTo(t, quickClient(Options{}), st, img, proxy.Host(), "lab/web")
+			if err != nil {
 				t.Fatal(err)
+			}
+			if again.Before != first {
+				t.Errorf("it goes on from %d bytes, sent were %d", again.Before, first)
 			}
 			if got := proxy.Up("PATCH"); got != img.Root.Layers[0].Size {
 				t.Errorf("both runs sent %d bytes of a layer of %d", got, img.Root.Layers[0].Size)

@@ -53,9 +53,10 @@ type upload struct {
 	chunk    int64
 	least    int64 // the registry's smallest chunk
 	most     int64
-	whole    bool // in one request, since the registry takes no chunks
-	wrong    int  // times that it found another digest
-	forgot   int  // times that it had forgotten the upload
+	whole    bool  // in one request, since the registry takes no chunks
+	wrong    int   // times that it found another digest
+	forgot   int   // times that it had forgotten the upload
+	before   int64 // what an earlier run had sent
 }
 
 // Has reports whether the repository has the blob.
@@ -75,6 +76,7 @@ func (u *upload) run(ctx context.Context) (how, error) {
 	u.chunk, u.most = firstChunk, maxChunk
 	if u.location, u.offset = u.notes.upload(u.r, u.desc); u.location != "" {
 		u.doubt = true
+		u.before = -1
 	}
 	p := u.r.host.patience(fmt.Sprintf("uploading %s to %s", u.desc.Digest, u.r))
 	for {
@@ -148,7 +150,7 @@ func refused(status int) bool {
 }
 
 func (u *upload) restart() {
-	u.location, u.offset, u.doubt = "", 0, false
+	u.location, u.offset, u.doubt, u.before = "", 0, false, 0
 	u.notes.forget(u.r, u.desc)
 }
 
@@ -163,6 +165,9 @@ func (u *upload) try(ctx context.Context) (how, error) {
 		if done, err := u.start(ctx); err != nil || done == mounted {
 			return done, err
 		}
+	}
+	if u.before < 0 {
+		u.before = u.offset
 	}
 	u.tell(0)
 	if u.offset == 0 && (u.whole || u.desc.Size <= max(oneRequest, u.least)) {

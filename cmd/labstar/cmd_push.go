@@ -106,7 +106,7 @@ func (o *pushOptions) places(c *registry.Client, images []builtImage) ([]place, 
 		return nil, fmt.Errorf("--to is for one image, and there are %d: name the target", len(images))
 	}
 	var list []place
-	taken := map[string]string{}
+	taken := map[string]builtImage{}
 	for _, img := range images {
 		to := img.Name
 		switch {
@@ -130,10 +130,11 @@ func (o *pushOptions) places(c *registry.Client, images []builtImage) ([]place, 
 			return nil, err
 		}
 		key := repo.String() + ":" + to.TagStr()
-		if other, ok := taken[key]; ok {
-			return nil, fmt.Errorf("%s and %s both go to %s: give one another name", other, img.target, key)
+		// An image and itself with what is attested of it may go to one place.
+		if other, ok := taken[key]; ok && other.Root.Digest != img.Root.Digest {
+			return nil, fmt.Errorf("%s and %s both go to %s: give one another name", other.target, img.target, key)
 		}
-		taken[key] = img.target
+		taken[key] = img
 		list = append(list, place{img, repo, to.TagStr()})
 	}
 	return list, nil

@@ -180,6 +180,7 @@ func testLife(c *clusterTest) {
 		c.t.Errorf("diff shows the secret:\n%s", out)
 	}
 	c.labstar(1, []string{"diff", "--quiet"})
+	c.labstar(1, []string{"diff", "--json"}, `"verb":"change","fields":[{"path":"data.url","old":"(a value that is not shown)"`, `"command":"diff","created":1,"changed":2,`, `"exit":1}`)
 	c.labstar(0, []string{"apply"}, "ConfigMap web/web-a left, since ReplicaSet web-", "all ready")
 	if got := c.names("/api/v1/namespaces/web/configmaps"); got != "web-a web-b" {
 		c.t.Errorf("got config maps %s", got)
@@ -202,6 +203,9 @@ func testLife(c *clusterTest) {
 		c.t.Errorf("got config maps %s, want no parent of an ApplySet", got)
 	}
 	c.labstar(0, []string{"delete", "--yes"}, "nothing of ")
+
+	c.labstar(0, []string{"apply", "--json"}, `{"event":"object","kind":"Deployment","group":"apps","namespace":"web","name":"web","verb":"created"}`, `"command":"apply","created":5,`)
+	c.labstar(0, []string{"delete", "--json", "--yes"}, `"kind":"Namespace","name":"web","verb":"removed"}`, `"command":"delete","created":0,"changed":0,"replaced":0,"removed":5,`)
 }
 
 // oldReplicaSet is the one that has no replicas any more.

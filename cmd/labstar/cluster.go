@@ -40,6 +40,7 @@ func (o *clusterOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` to use instead of $KUBECONFIG and ~/.kube/config")
 	fs.StringVar(&o.name, "name", "", "`name` of the lab in the cluster (default that of the script's folder)")
 	o.app.quietFlag(fs)
+	o.app.jsonFlag(fs)
 }
 
 func (o *clusterOptions) buildFlags(fs *pflag.FlagSet) {
@@ -72,9 +73,18 @@ func (o *clusterOptions) connect(file string) error {
 	}
 	o.cluster, err = cluster.Connect(cluster.Options{
 		Kubeconfig: o.kubeconfig, Context: o.context, Namespace: o.namespace, Version: labstar.Version,
-		Warn: func(text string) { o.app.say("%s %s", o.app.term.Yellow("the cluster warns:"), term.Clean(text)) },
+		Warn: o.warn,
 	})
 	return err
+}
+
+// warn tells what the cluster warns of.
+func (o *clusterOptions) warn(text string) {
+	if o.app.json {
+		_ = o.app.events.write(warningEvent{Event: "warning", Text: text}) // the next event reports it
+		return
+	}
+	o.app.say("%s %s", o.app.term.Yellow("the cluster warns:"), term.Clean(text))
 }
 
 // guard refuses a cluster that is not the script's, unless the user named it; the first
@@ -268,7 +278,19 @@ var past = map[cluster.Verb]string{cluster.Create: "created", cluster.Change: "c
 // watch returns what shows the events of a cluster, and its end.
 func (o *clusterOptions) watch() (tell func(cluster.Event), end func()) {
 	a := o.app
-	if a.quiet {
+	switch {
+	case a.json:
+		return func(e cluster.Event) {
+			verb := past[e.Verb]
+			switch e.Kind {
+			case cluster.Waits:
+				verb = "waits"
+			case cluster.Ready:
+				verb = "ready"
+			}
+			_ = a.objectJSON(e.Object, verb, e.Text) // the next event reports it
+		}, func() {}
+	case a.quiet:
 		return func(cluster.Event) {}, func() {}
 	}
 	var live *term.Progress

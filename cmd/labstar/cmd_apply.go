@@ -91,8 +91,7 @@ func (o *applyOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if o.dryRun == "server" {
-		o.showPlan(plan)
-		return nil
+		return o.showPlan(plan)
 	}
 	if err := o.ask(ctx, plan); err != nil {
 		return err
@@ -114,24 +113,41 @@ func (o *applyOptions) listObjects(ctx context.Context, file string, names []str
 		all = append(all, t.objects...)
 	}
 	for _, obj := range cluster.InOrder(all) {
-		o.app.printf("%s\n", term.Clean(obj.String()))
+		if !o.app.json {
+			o.app.printf("%s\n", term.Clean(obj.String()))
+		} else if err := o.app.objectJSON(obj, "", ""); err != nil {
+			return err
+		}
+	}
+	if o.app.json {
+		return o.app.clusterSummaryJSON(&cluster.Plan{}, 0)
 	}
 	return nil
 }
 
 // showPlan prints a line for each object.
-func (o *applyOptions) showPlan(p *cluster.Plan) {
+func (o *applyOptions) showPlan(p *cluster.Plan) error {
 	t := o.app.outTerm
 	for _, s := range slices.Concat(p.Steps, p.Prune) {
+		if o.app.json {
+			if err := o.app.objectJSON(s.Object, string(s.Verb), s.Why); err != nil {
+				return err
+			}
+			continue
+		}
 		why := ""
 		if s.Why != "" {
 			why = t.Dim(" (" + term.Clean(s.Why) + ")")
 		}
 		o.app.printf("%s %-7s %s%s\n", mark(t, s.Verb), s.Verb, term.Clean(s.Object.String()), why)
 	}
-	if !o.app.quiet {
+	switch {
+	case o.app.json:
+		return o.app.clusterSummaryJSON(p, 0)
+	case !o.app.quiet:
 		o.app.say("dry run: nothing was changed in %s", o.cluster)
 	}
+	return nil
 }
 
 // ask lists what would be lost and asks.
@@ -152,7 +168,9 @@ func (o *applyOptions) ask(ctx context.Context, p *cluster.Plan) error {
 		return nil
 	}
 	for _, l := range lost {
-		o.app.say("will %s", term.Clean(l))
+		if !o.app.json {
+			o.app.say("will %s", term.Clean(l))
+		}
 	}
 	return o.confirm(ctx, fmt.Sprintf("%s, in %s?", question(p, hashed), o.cluster))
 }
@@ -188,7 +206,10 @@ func (o *applyOptions) apply(ctx context.Context, p *cluster.Plan) error {
 		o.tellLeft(p, pruned, err)
 		return err
 	}
-	if !o.app.quiet {
+	switch {
+	case o.app.json:
+		return o.app.clusterSummaryJSON(p, 0)
+	case !o.app.quiet:
 		o.app.say("%s", o.app.term.Green(o.summary(p, time.Since(began))))
 	}
 	return nil
@@ -206,6 +227,14 @@ func (o *applyOptions) tellLeft(p *cluster.Plan, pruned bool, err error) {
 		}
 	}
 	a := o.app
+	if a.json {
+		for _, s := range p.Steps {
+			if !s.Done {
+				_ = a.objectJSON(s.Object, "pending", "") // the next event reports it
+			}
+		}
+		return
+	}
 	rest := ""
 	if len(left) > 0 {
 		rest = "; not yet: " + term.Clean(strings.Join(left, ", "))

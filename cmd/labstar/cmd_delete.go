@@ -52,6 +52,9 @@ func (o *clusterOptions) delete(ctx context.Context, args []string) error {
 		return err
 	}
 	a := o.app
+	if len(sets) == 0 && a.json {
+		return a.clusterSummaryJSON(&cluster.Plan{}, 0)
+	}
 	if len(sets) == 0 {
 		a.say("nothing of %s is in namespace %s of %s", o.name, o.cluster.Namespace, o.cluster)
 		return nil
@@ -61,6 +64,9 @@ func (o *clusterOptions) delete(ctx context.Context, args []string) error {
 		return err
 	}
 	for _, s := range steps {
+		if a.json {
+			break // each is told when it is gone
+		}
 		a.say("will remove %s%s", term.Clean(s.Object.String()), s.Object.Loss())
 	}
 	if err := o.confirm(ctx, fmt.Sprintf("Remove %s from %s?", plural(len(steps), "object", "objects"), o.cluster)); err != nil {
@@ -74,7 +80,10 @@ func (o *clusterOptions) delete(ctx context.Context, args []string) error {
 		o.tellHeld(steps, err)
 		return err
 	}
-	if !a.quiet {
+	switch {
+	case a.json:
+		return a.clusterSummaryJSON(&cluster.Plan{Prune: steps}, 0)
+	case !a.quiet:
 		a.say("%s", a.term.Green(fmt.Sprintf("removed %s in %s", plural(len(steps), "object", "objects"), term.Duration(time.Since(began)))))
 	}
 	return nil
@@ -112,14 +121,16 @@ func (o *clusterOptions) recorded(ctx context.Context, names []string) ([]*clust
 func (o *clusterOptions) tellHeld(steps []*cluster.Step, err error) {
 	var left []string
 	for _, s := range steps {
-		if !s.Done {
+		if !s.Done && o.app.json {
+			_ = o.app.objectJSON(s.Object, "pending", "") // the next event reports it
+		} else if !s.Done {
 			left = append(left, s.Object.String())
 		}
 	}
 	if len(left) > 0 {
 		o.app.say("%d of %d objects are gone; not yet: %s", len(steps)-len(left), len(steps), term.Clean(strings.Join(left, ", ")))
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) && !o.app.json {
 		o.app.say("the same command goes on from here")
 	}
 }

@@ -83,7 +83,10 @@ func (o *diffOptions) diff(ctx context.Context, args []string) (bool, error) {
 	steps := slices.DeleteFunc(slices.Concat(plan.Steps, plan.Prune), func(s *cluster.Step) bool {
 		return s.Verb == cluster.Keep || s.Verb == cluster.Leave
 	})
-	if o.app.quiet {
+	switch {
+	case o.app.json:
+		return len(steps) > 0, o.json(plan, steps)
+	case o.app.quiet:
 		return len(steps) > 0, nil
 	}
 	if len(steps) == 0 {
@@ -95,6 +98,16 @@ func (o *diffOptions) diff(ctx context.Context, args []string) (bool, error) {
 		}
 		return nil
 	})
+}
+
+// json writes an event for each object that differs.
+func (o *diffOptions) json(p *cluster.Plan, steps []*cluster.Step) error {
+	for _, s := range steps {
+		if err := o.app.objectJSON(s.Object, string(s.Verb), s.Why, s.Differences()...); err != nil {
+			return err
+		}
+	}
+	return o.app.clusterSummaryJSON(p, min(len(steps), 1))
 }
 
 // print shows one object and the fields of it that differ.

@@ -50,12 +50,19 @@ import (
 //	loaded    (load) "target", "ref", "id" in the engine, layers "sent" and "there", "bytes", "seconds"
 //	served    (registry) can be pulled: "target", "ref", "digest"
 //	request   (registry) was answered: "from", "method", "path", "status", "bytes"
+//	object    an object in a cluster: "kind", "group", "namespace", "name" and "verb": (apply,
+//	          delete) created, changed, replaced or removed; waits, for what "text" says, or
+//	          ready; pending, when it ended before; (diff, apply --dry-run) create, change,
+//	          keep, replace, remove or leave, and why in "text"; of diff the "fields" that
+//	          differ: "path", "old", "new", or "lines"
+//	warning   (apply, diff, delete) what the cluster warns of: "text"
 //	version   (version) "version", "revision", "go", "platform"
 //	summary   always the last, but for version: "command", "seconds", "exit" (the exit
 //	          code); of run "ran", "cached", "failed", "skipped"; of test "passed", "failed",
 //	          "cached", "not_run"; of plan "to_run",
 //	          "perhaps", "cached", "estimated" (seconds), "unlocked"; of push, pull and load "images",
-//	          "bytes"; of cache its
+//	          "bytes"; of apply, diff and delete "created", "changed", "replaced", "removed",
+//	          "unchanged", "left"; of cache its
 //	          counts in "stats", "verify" or "gc"
 //
 // "id" is the SHA-256 of the action's definition, "at" is "file:line:col" in the

@@ -56,7 +56,12 @@ func (a *app) reportJSON(err error) {
 	for _, ev := range a.errorEvents(err) {
 		_ = a.events.write(ev) // standard output is gone: nobody to tell
 	}
-	_ = a.events.write(summaryEvent{Event: "summary", Command: a.command, Seconds: a.seconds(), Exit: 1}) // as above
+	code := 1
+	var exit *exitError
+	if errors.As(err, &exit) {
+		code = exit.code
+	}
+	_ = a.events.write(summaryEvent{Event: "summary", Command: a.command, Seconds: a.seconds(), Exit: code}) // as above
 }
 
 // errorEvents takes an error apart.

@@ -327,7 +327,7 @@ ssh = dropbear(libc = glibc_libc, static = False)
 func TestKernelBoots(t *testing.T) {
 	endToEnd(t)
 	l := newLab(t, "kernel", sharedStore(t))
-	for target, compiled := range map[string]string{"musl_boots": "", "glibc_boots": "glibc", "arm64_boots": "kernel arm64"} {
+	for target, compiled := range map[string]string{"musl_boots": "", "glibc_boots": "glibc", "glibc_dropbear": "glibc", "glibc_openssh": "glibc", "arm64_boots": "kernel arm64"} {
 		t.Run(target, func(t *testing.T) {
 			m := *l
 			m.t = t

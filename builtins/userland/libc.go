@@ -42,7 +42,8 @@ var Glibc = schema.New("glibc", `glibc compiles the GNU C library from its sourc
 `+libcPage+`
 Shared libraries and the dynamic linker are in /lib64 (on arm64 in /lib), what a
 linker needs in /usr/lib. glibc has had no crypt() since 2.39: programs that check
-passwords bring their own, as busybox does, or use musl.
+passwords bring their own, as busybox does, or take libxcrypt() of
+@stdlib//libxcrypt.star.
 
 	linux = kernel(cfg)
 	libc = glibc(debian_source("glibc"), kernel_headers = linux.headers, toolchain = tools)

@@ -113,6 +113,9 @@ func runIndex(ctx context.Context, env action.Env) error {
 		if i == 0 {
 			first = entryOf(m, p.RefName)
 		}
+		if m.MediaType == "" { // which a manifest of the OCI's may leave out
+			m.MediaType = types.OCIManifestSchema1
+		}
 		d := env.Input(input).Digest
 		index.Manifests = append(index.Manifests, v1.Descriptor{MediaType: m.MediaType, Size: d.Size, Digest: hash(d), Platform: platform.v1()})
 	}

@@ -66,7 +66,7 @@ func brought(t *testing.T, lab *buildtest.Lab, name, licence string) *action.Art
 	})
 }
 
-func attested1(t *testing.T, lab *buildtest.Lab) (starlark.StringDict, error) {
+func attestedImages(t *testing.T, lab *buildtest.Lab) (starlark.StringDict, error) {
 	merged := treeOf(t, lab, action.Spec{Op: mergedOp, Title: "merged", Inputs: []action.Input{
 		{Name: "a", Artifact: brought(t, lab, "liba", "GPL-2+\nExpat\n")}, {Name: "b", Artifact: brought(t, lab, "libb", "see: liba\n")},
 		{Name: "c", Artifact: brought(t, lab, "libc", "Custom licence\n")}, {Name: "d", Artifact: brought(t, lab, "libd", "")},
@@ -79,7 +79,7 @@ image = oci_image([pages], name = "registry.lan:5000/lab/web:1.0", base = base)
 
 func TestSBOM(t *testing.T) {
 	lab := buildtest.New(t)
-	g, err := attested1(t, lab)
+	g, err := attestedImages(t, lab)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestSBOM(t *testing.T) {
 
 func TestProvenance(t *testing.T) {
 	lab := buildtest.New(t)
-	g, err := attested1(t, lab)
+	g, err := attestedImages(t, lab)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestRoles(t *testing.T) {
 
 func TestAttested(t *testing.T) {
 	lab := buildtest.New(t)
-	g, err := attested1(t, lab)
+	g, err := attestedImages(t, lab)
 	if err != nil {
 		t.Fatal(err)
 	}

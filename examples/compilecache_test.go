@@ -82,16 +82,20 @@ func (l *lab) kernel(name, expr string, env ...string) (digest string, c compile
 	start := time.Now()
 	s := mine.run(name+".star", "--out", "out-"+name)
 	took = time.Since(start)
-	c = compiledBy(s)
-	for _, ev := range s.lines { // a target that is a list has several of one name
-		if ev["event"] == "target" {
-			digest += fmt.Sprint(ev["digest"], " ")
-		}
-	}
-	if digest == "" {
+	if digest = digestsOf(s); digest == "" {
 		l.t.Fatalf("building %s: got no digest in %s", expr, s.stdout)
 	}
-	return digest, c, took
+	return digest, compiledBy(s), took
+}
+
+// digestsOf joins what targets are; one that is a list has several.
+func digestsOf(s summary) (digests string) {
+	for _, ev := range s.lines {
+		if ev["event"] == "target" {
+			digests += fmt.Sprint(ev["digest"], " ")
+		}
+	}
+	return digests
 }
 
 func kernelLab(t testing.TB, store string) *lab {
@@ -185,6 +189,57 @@ out = run(
     compiles = True,
 )
 `
+
+const busyboxScript = `
+load("@stdlib//toolchains.star", "build_tools")
+
+def _folders(nonce, columns, sed = ""):
+    script = """
+    make -C /in/source O="$PWD" defconfig </dev/null
+    sed -i "$SED" .config
+    make -C /in/source O="$PWD" oldconfig </dev/null
+    for goal in networking/ libbb/; do make -C /in/source O="$PWD" $goal </dev/null; done
+    """
+    made = run(
+        script,
+        toolchain = build_tools(),
+        inputs = {"source": debian_source("busybox")},
+        env = {"NONCE": nonce, "COLUMNS": columns, "SED": "s/CONFIG_TC=y/# CONFIG_TC is not set/; " + sed, "KCONFIG_NOTIMESTAMP": "1"},
+        outputs = {"networking": "networking/", "libbb": "libbb/"},
+        compiles = True,
+    )
+    return [made.outputs["networking"], made.outputs["libbb"]]
+
+folders = %s
+`
+
+// TestCompileCacheBusybox toggles an option of busybox, whose configuration header has
+// four macros for each: what doesn't look at it comes from the cache, and all that is
+// left is the same to the bit as without.
+func TestCompileCacheBusybox(t *testing.T) {
+	endToEnd(t)
+	l := kernelLab(t, sharedStore(t))
+	now := fmt.Sprint(time.Now().UnixNano())
+	build := func(expr string, env ...string) (string, compiled) {
+		t.Helper()
+		l.writeScript("busybox.star", fmt.Sprintf(busyboxScript, expr))
+		mine := *l
+		mine.env = append(append([]string{}, l.env...), env...)
+		s := mine.run("busybox.star")
+		return digestsOf(s), compiledBy(s)
+	}
+	const toggled = `, sed = "s/.*CONFIG_FEATURE_HTTPD_RANGES.*/# CONFIG_FEATURE_HTTPD_RANGES is not set/")`
+	want, _ := build(`_folders("off", "80"`+toggled, "LABSTAR_COMPILE_CACHE=off")
+	before, _ := build(fmt.Sprintf("_folders(%q, \"80\")", now+"first"))
+	got, c := build(fmt.Sprintf("_folders(%q, \"80\"", now+"toggled") + toggled)
+	t.Logf("%d of %d objects from the cache", c.hits, c.objects)
+	if got != want || got == before {
+		t.Errorf("got %s, want %s as without the cache, and another than %s", got, want, before)
+	}
+	if c.objects < 100 || float64(c.hits) < 0.95*float64(c.objects) {
+		t.Errorf("got %d hits of %d objects, want 19 of 20", c.hits, c.objects)
+	}
+}
 
 // TestCompileCacheSmall has in it what a kernel's build has seldom or never: warnings,
 // errors, assembler that reads files, another umask, a changed header. Everything that

@@ -163,6 +163,21 @@ func TestParseRecipe(t *testing.T) {
 	}
 }
 
+// As busybox has it.
+func TestParseOldRecipe(t *testing.T) {
+	const text = `set -e; echo '  CC      libbb/x.o'; gcc -Wp,-MD,libbb/.x.o.d -std=gnu99 -D"BB_VER=KBUILD_STR(1.37.0)" -include include/autoconf.h -c -o libbb/x.o /in/source/libbb/x.c; ` +
+		`scripts/basic/fixdep libbb/.x.o.d libbb/x.o 'gcc' > libbb/.x.o.tmp; rm -f libbb/.x.o.d; mv -f libbb/.x.o.tmp libbb/.x.o.cmd`
+	r := parseRecipe(text)
+	if r == nil || r.cmdfile != "libbb/.x.o.cmd" || r.output != "libbb/x.o" || !slices.Equal(r.tools, []string{"scripts/basic/fixdep"}) {
+		t.Errorf("got %+v", r)
+	}
+	for _, change := range [][2]string{{"mv -f libbb/.x.o.tmp", "mv -f libbb/y"}, {"mv -f", "mv"}, {"mv -f", "cp -f"}} {
+		if r := parseRecipe(strings.Replace(text, change[0], change[1], 1)); r != nil {
+			t.Errorf("%q for %q: got %+v, want none", change[1], change[0], *r)
+		}
+	}
+}
+
 func FuzzParseRecipe(f *testing.F) {
 	f.Add(recipeLine)
 	f.Add(`a 'b' "c" \d > e; f`)

@@ -46,7 +46,7 @@ func parseRecipe(text string) *recipe {
 		r.tools = append(r.tools, c[0])
 		list = list[1:]
 	}
-	if len(list) != 2 {
+	if len(list) != 2 && len(list) != 3 {
 		return nil
 	}
 	fix, rm := list[0], list[1]
@@ -56,6 +56,13 @@ func parseRecipe(text string) *recipe {
 	}
 	r.tools = append(r.tools, fix[0])
 	r.cmdfile = fix[5]
+	if len(list) == 3 { // Kbuild as it was, which busybox has
+		mv := list[2]
+		if len(mv) != 4 || mv[0] != "mv" || mv[1] != "-f" || mv[2] != r.cmdfile {
+			return nil
+		}
+		r.cmdfile = mv[3]
+	}
 	return r
 }
 

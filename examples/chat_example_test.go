@@ -211,3 +211,132 @@ func secretsNowhere(t *testing.T, dir string) {
 		t.Errorf("looked through %d files, want at least the blobs of four images", files)
 	}
 }
+
+// mongoLab is the chat as in the reference lab: MongoDB's own image, and the cluster's
+// volume on an NFS server.
+const mongoLab = `
+load("@stdlib//app.star", "compose_app", "k8s_app")
+load("chat.star", "chat")
+
+_chat = chat(
+    users = {"alice": secret("alice")},
+    password = secret("database"),
+    database = "mongo",
+    upstream = {"database": "mongo:4.4"},
+    nfs = {"server": "192.168.56.10", "path": "/srv/nfs/chat"},
+    replicas = 2,
+)
+compose_file = compose_app(_chat["app"])
+manifests = k8s_manifest(k8s_app(_chat["app"]), k8s_version = "1.33..1.36")
+`
+
+// TestChatOnMongo: the variant with MongoDB, as far as it goes without its image.
+func TestChatOnMongo(t *testing.T) {
+	endToEnd(t)
+	l := newChat(t)
+	l.writeScript("mongo.star", mongoLab)
+	l.run("mongo.star")
+	manifests, err := os.ReadFile(filepath.Join(l.dir, "out/manifests"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(filepath.Join(l.dir, "out/compose_file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"mongodb://chat@database:27017/chat?authSource=admin", "MONGO_INITDB_ROOT_PASSWORD_FILE", "image: mongo:4.4"} {
+		if !strings.Contains(string(manifests), want) || !strings.Contains(string(file), want) {
+			t.Errorf("the manifests or the compose file have no %s:\n%s\n%s", want, manifests, file)
+		}
+	}
+	for _, want := range []string{"server: 192.168.56.10", "volumeName: chat-messages", "claimName: messages", "nodePort: 30000"} {
+		if !strings.Contains(string(manifests), want) {
+			t.Errorf("the manifests have no %s:\n%s", want, manifests)
+		}
+	}
+}
+
+// TestChatOnMongoAccepted asks a real API server for the variant, in a dry run.
+func TestChatOnMongoAccepted(t *testing.T) {
+	endToEnd(t)
+	cluster := startControlPlane(t)
+	l := newChat(t)
+	l.writeScript("mongo.star", mongoLab)
+	l.env = append(l.env, "KUBECONFIG="+cluster.kubeconfig)
+	out := l.output("apply", "mongo.star", "--dry-run=server")
+	t.Log(out)
+	for _, want := range []string{"create  PersistentVolume chat-messages", "create  Deployment default/database", "create  Service default/gate"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got no %q:\n%s", want, out)
+		}
+	}
+}
+
+// TestMongoFollows has two backends on a MongoDB server, if one is named, tell each other
+// of messages: the driver and its code for real.
+func TestMongoFollows(t *testing.T) {
+	endToEnd(t)
+	server := os.Getenv("LABSTAR_E2E_MONGO")
+	if server == "" {
+		t.Skip("needs a MongoDB server: set LABSTAR_E2E_MONGO to mongodb://USER@HOST:PORT/DATABASE?…, and LABSTAR_E2E_MONGO_PASSWORD")
+	}
+	need(t, "node")
+	l := newChat(t)
+	l.writeScript("modules.star", `modules = npm_packages(lock = file("backend/package-lock.json"))`)
+	l.run("modules.star")
+	if err := os.CopyFS(filepath.Join(l.dir, "backend"), os.DirFS(filepath.Join(l.dir, "out/modules"))); err != nil {
+		t.Fatal(err)
+	}
+	password := filepath.Join(l.dir, "password")
+	if err := os.WriteFile(password, []byte(os.Getenv("LABSTAR_E2E_MONGO_PASSWORD")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := func() (port string, cmd *exec.Cmd) {
+		port = freePort(t)
+		cmd = exec.Command("node", "server.js")
+		cmd.Dir = filepath.Join(l.dir, "backend")
+		cmd.Env = append(os.Environ(), "PORT="+port, "PASSWORD_FILE="+password, "DATABASE_URL="+server)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		for range 100 {
+			if resp, err := http.Get("http://127.0.0.1:" + port + "/healthz"); err == nil {
+				resp.Body.Close()
+				if resp.StatusCode == http.StatusOK {
+					return port, cmd
+				}
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		t.Fatal("the backend does not get ready")
+		return
+	}
+	one, _ := start()
+	two, _ := start()
+	text := fmt.Sprintf("hello %d", time.Now().UnixNano())
+	// A client of the second hears what a client of the first says, and one that comes later too.
+	script := `
+		const { WebSocket } = require('ws');
+		const [one, two, text] = process.argv.slice(1);
+		const hear = (port, then) => {
+			const s = new WebSocket('ws://127.0.0.1:' + port + '/ws', { headers: { 'x-forwarded-user': 'alice' } });
+			s.on('message', (m) => { const { name, text: t } = JSON.parse(m); if (t === text && name === 'alice') then(); });
+			return s;
+		};
+		hear(two, () => hear(two, () => { console.log('heard'); process.exit(0); })).on('open', () => {
+			const s = hear(one, () => {});
+			s.on('open', () => s.send(JSON.stringify({ text })));
+		});
+		setTimeout(() => { console.error('not heard'); process.exit(1); }, 60000);`
+	cmd := exec.Command("node", "-e", script, one, two, text)
+	cmd.Dir = filepath.Join(l.dir, "backend")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "heard") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -23,8 +23,9 @@ func loadCommand() command {
 		short: "give images to Docker or containerd on this machine",
 		long: `
 Builds the targets that are images, all if none are named, and gives each to the Docker
-engine under its name; of one for several platforms, the engine's. With --containerd
-they go to containerd, which Kubernetes' nodes run, whole. What is there is not sent.
+engine under its name, and under the one by content that compose() calls it; of one for
+several platforms, the engine's. With --containerd they go to containerd, which
+Kubernetes' nodes run, whole. What is there is not sent.
 
 The engine is the one of DOCKER_HOST, by default that of /var/run/docker.sock; containerd
 that of CONTAINERD_ADDRESS, in the namespace CONTAINERD_NAMESPACE or k8s.io, where

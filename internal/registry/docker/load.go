@@ -26,8 +26,24 @@ type Loaded struct {
 }
 
 // Load gives the engine the image that manifest m of img describes, under a name
-// as "lab/web:1.0". progress, which may be nil, is told the bytes so far and in all.
+// as "lab/web:1.0", and under its name by content, which compose files have. progress,
+// which may be nil, is told the bytes so far and in all.
 func (e *Engine) Load(ctx context.Context, img *registry.Image, m *registry.Manifest, name string, progress func(done, total int64)) (*Loaded, error) {
+	out, err := e.load(ctx, img, m, name, progress)
+	if err != nil {
+		return nil, err
+	}
+	return out, e.tag(ctx, name, contentTag(name, img.Root.Digest))
+}
+
+// tagDigits is how many digits of an image's digest are in that name; see builtins/oci.
+const tagDigits = 12
+
+func contentTag(name string, d v1.Hash) string {
+	return name[:strings.LastIndexByte(name, ':')] + ":sha-" + d.Hex[:tagDigits]
+}
+
+func (e *Engine) load(ctx context.Context, img *registry.Image, m *registry.Manifest, name string, progress func(done, total int64)) (*Loaded, error) {
 	i, err := e.info(ctx)
 	if err != nil {
 		return nil, err

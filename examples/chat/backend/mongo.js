@@ -25,27 +25,26 @@ exports.open = (url, recent) => {
   async function tail(last, tell) {
     await client.connect();
     await make();
-    const skip = last.id === undefined ? Math.max(0, (await messages.countDocuments({})) - recent) : 0;
+    const skip = last.key === undefined ? Math.max(0, (await messages.countDocuments({})) - recent) : 0;
     let passed = last.key === undefined; // what was told before a connection broke is passed over
     let n = 0;
     const cursor = messages.find({}, { tailable: true, awaitData: true, maxAwaitTimeMS: 1000 });
     try {
       following = true;
-      for await (const m of cursor) {
+      while (!cursor.closed) {
+        const m = await cursor.tryNext(); // null: nothing came for a while
+        if (m === null) continue;
         if (!passed) {
           passed = m._id.equals(last.key);
           continue;
         }
         last.key = m._id;
         if (++n <= skip || m.first) continue;
-        last.id = (last.id || 0) + 1;
-        tell({ id: last.id, name: m.name, text: m.text });
+        tell({ id: m._id.toString(), name: m.name, text: m.text });
       }
     } finally {
-      following = false;
       await cursor.close().catch(() => {});
     }
-    throw new Error('cursor ended');
   }
 
   return {
@@ -55,8 +54,9 @@ exports.open = (url, recent) => {
       const last = {};
       for (;;) {
         try {
-          await tail(last, tell);
+          await tail(last, tell); // a server may end a cursor; the next one goes on from there
         } catch (err) {
+          following = false;
           console.error('database: %s', err.message);
         }
         await pause(500);

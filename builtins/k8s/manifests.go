@@ -96,16 +96,12 @@ type manifestParams struct {
 }
 
 // manifestOp writes the objects as YAML documents.
-var manifestOp = &action.Op{Name: "k8s/manifest", Version: 1, Check: true, Run: runManifest}
+var manifestOp = &action.Op{Name: "k8s/manifest", Version: 2, Check: true, Run: runManifest}
 
 func runManifest(_ context.Context, env action.Env) error {
 	var p manifestParams
 	if err := env.Params(&p); err != nil {
 		return err
 	}
-	b, err := writeYAML(p.Objects)
-	if err != nil {
-		return err
-	}
-	return env.WriteFile("manifest", b)
+	return env.WriteFile("manifest", writeYAML(p.Objects))
 }

@@ -175,10 +175,10 @@ func (c *converter) fields(n *Node, y *yaml.Node, depth int) error {
 		if k.Kind != yaml.ScalarNode {
 			return &Error{k.Line, k.Column, "got a key that is no string"}
 		}
-		// A key such as on, yes or 80 is a string to JSON.
-		key := &Node{Value: k.Value, Line: k.Line, Col: k.Column, EndCol: k.Column + utf8.RuneCountInString(k.Value)}
-		if n.Field(k.Value) != nil {
-			return &Error{k.Line, k.Column, fmt.Sprintf("got the key %q twice: line %d has it already", k.Value, n.Key(k.Value).Line)}
+		name := keyName(k)
+		key := &Node{Value: name, Line: k.Line, Col: k.Column, EndCol: k.Column + utf8.RuneCountInString(k.Value)}
+		if n.Field(name) != nil {
+			return &Error{k.Line, k.Column, fmt.Sprintf("got the key %q twice: line %d has it already", name, n.Key(name).Line)}
 		}
 		item, err := c.node(v, depth+1)
 		if err != nil {
@@ -192,6 +192,21 @@ func (c *converter) fields(n *Node, y *yaml.Node, depth int) error {
 		}
 	}
 	return nil
+}
+
+// keyName is the string that a key becomes in JSON: on, without quotes, is "true".
+func keyName(k *yaml.Node) string {
+	if k.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.TaggedStyle) != 0 {
+		return k.Value
+	}
+	switch v := resolve(k.Value).(type) {
+	case string:
+		return v
+	case nil:
+		return "null"
+	default:
+		return fmt.Sprint(v)
+	}
 }
 
 func (c *converter) merge(n *Node, y *yaml.Node, depth int) error {
@@ -262,4 +277,19 @@ func isFloat(s string) bool {
 	}
 	exp = strings.TrimLeft(exp, "+-")
 	return exp != "" && digits(exp)
+}
+
+// IsString reports whether a plain scalar is a string to every reader, of YAML 1.1 and
+// of 1.2.
+func IsString(s string) bool {
+	if c := s[0]; c >= '0' && c <= '9' || c == '.' || c == '+' {
+		switch strings.ToLower(strings.TrimLeft(s, "+.")) {
+		case "inf", "nan":
+			return false
+		}
+		// A date or a number of base 60 is a string to Kubernetes, and not to all.
+		return strings.Trim(s, "0123456789:.-+_xXoOabcdefABCDEFTZ ") != ""
+	}
+	_, ok := resolve(s).(string)
+	return ok
 }

@@ -94,7 +94,9 @@ func jsonSchemas(file, dir string) error {
 		}
 		gvk := gvks[0].(map[string]any)
 		group, _, _ := strings.Cut(gvk["group"].(string), ".")
-		out, err := json.Marshal(map[string]any{"$ref": "#/definitions/" + name, "definitions": defs})
+		used := map[string]any{}
+		reach(defs, name, used)
+		out, err := json.Marshal(map[string]any{"$ref": "#/definitions/" + name, "definitions": used})
 		if err != nil {
 			return err
 		}
@@ -108,6 +110,32 @@ func jsonSchemas(file, dir string) error {
 		}
 	}
 	return nil
+}
+
+// reach copies a definition and those that it refers to: what a kind does not need,
+// kubeconform is not to read.
+func reach(defs map[string]map[string]any, name string, used map[string]any) {
+	if used[name] != nil {
+		return
+	}
+	used[name] = defs[name]
+	var walk func(x any)
+	walk = func(x any) {
+		switch x := x.(type) {
+		case map[string]any:
+			if ref, ok := x["$ref"].(string); ok {
+				reach(defs, strings.TrimPrefix(ref, "#/definitions/"), used)
+			}
+			for _, v := range x {
+				walk(v)
+			}
+		case []any:
+			for _, v := range x {
+				walk(v)
+			}
+		}
+	}
+	walk(map[string]any(defs[name]))
 }
 
 // kubeconformSays runs it and returns what it reports, "" for nothing.

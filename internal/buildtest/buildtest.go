@@ -34,6 +34,7 @@ type Lab struct {
 	t       testing.TB
 	session *schema.Session
 	content map[action.Digest][]byte // of source trees
+	dir     string                   // of the store
 	Store   *disk.Store
 	Engine  *engine.Engine
 	Secrets map[string]string // values, by name
@@ -44,7 +45,8 @@ type Lab struct {
 func New(t testing.TB, config ...func(key string) string) *Lab {
 	t.Helper()
 	l := &Lab{t: t, content: map[action.Digest][]byte{}}
-	st, err := disk.Open(t.TempDir(), disk.Options{})
+	l.dir = t.TempDir()
+	st, err := disk.Open(l.dir, disk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +73,9 @@ func New(t testing.TB, config ...func(key string) string) *Lab {
 	l.Store, l.Engine = st, e
 	return l
 }
+
+// Dir is the folder of the store.
+func (l *Lab) Dir() string { return l.dir }
 
 // SetPins gives the evaluation a lock.
 func (l *Lab) SetPins(p schema.Pins) { l.session.Pins = p }

@@ -76,7 +76,7 @@ func (o *registryOptions) run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }() // the server has closed it by then
 	images, err := o.images(ctx, file, names)
 	defer func() { err = o.close(err) }()
 	if err != nil {

@@ -207,7 +207,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, f *Fault, s *Seen) 
 // hangUp breaks the connection to the client.
 func hangUp(w http.ResponseWriter) {
 	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
-		c.Close()
+		_ = c.Close() // it is to break
 		return
 	}
 	panic(http.ErrAbortHandler)

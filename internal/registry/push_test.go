@@ -327,6 +327,38 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// Interrupted when all chunks are there, before the registry was told so: no byte
+// goes twice.
+func TestResumeAtEnd(t *testing.T) {
+	for kind, start := range registries {
+		t.Run(kind, func(t *testing.T) {
+			proxy := registrytest.NewProxy(t, start(t))
+			img, st := testImage(t, 1, large)
+			layer := img.Root.Layers[0]
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r, err := quickClient(Options{}).Repository(proxy.Host()+"/lab/web", Push)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := NewPusher(st, 3).Push(ctx, img, r, "1.0", func(b Blob) {
+				if b.Desc.Digest == layer.Digest && b.Done == layer.Size {
+					cancel()
+				}
+			}); !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v, want it cancelled", err)
+			}
+			if _, err := pushTo(t, quickClient(Options{}), st, img, proxy.Host(), "lab/web"); err != nil {
+				t.Fatal(err)
+			}
+			if got := proxy.Up("PATCH"); got != layer.Size {
+				t.Errorf("both runs sent %d bytes of a layer of %d", got, layer.Size)
+			}
+			whole(t, proxy.Host()+"/lab/web:1.0")
+		})
+	}
+}
+
 // Where the registry keeps what came of a chunk that was cut, nothing is sent
 // twice; where it drops the upload, it is begun again.
 func TestResumeInsideChunk(t *testing.T) {

@@ -296,9 +296,7 @@ func (u *upload) send(ctx context.Context) error {
 		return err
 	}
 	u.tell(0)
-	if u.offset < u.desc.Size {
-		u.notes.keep(u.r, u.desc, u.location, u.offset)
-	}
+	u.notes.keep(u.r, u.desc, u.location, u.offset)
 	switch took := time.Since(began); {
 	case took < chunkTime/2:
 		u.chunk = min(2*n, maxChunk)
@@ -340,7 +338,8 @@ func (u *upload) body(offset, n int64) call {
 	}
 }
 
-// finish ends the upload, with the last n bytes in the same request.
+// finish ends the upload, with the last n bytes in the same request. When ctx is
+// done, one under way may end, too.
 func (u *upload) finish(ctx context.Context, n int64) error {
 	at, err := url.Parse(u.location)
 	if err != nil {
@@ -354,6 +353,8 @@ func (u *upload) finish(ctx context.Context, n int64) error {
 		c.body = nil
 	}
 	c.method, c.path, c.accept = http.MethodPut, at.String(), []int{http.StatusCreated, http.StatusNoContent, http.StatusOK, http.StatusAccepted}
-	_, err = u.once(ctx, c)
+	graceful, end := u.grace(ctx)
+	defer end()
+	_, err = u.once(graceful, c)
 	return err
 }

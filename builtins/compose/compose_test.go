@@ -146,7 +146,7 @@ func TestErrors(t *testing.T) {
 		`{"a": {"image": "x", "depends_on": ["bb"]}, "b": {"image": "x"}}`:                        `services["a"]["depends_on"][0]: got the service "bb", which is not declared (did you mean "b"?)`,
 		`{"a": {"image": "x", "depends_on": {"database": {"condition": "service_started"}}}}`:     `services["a"]["depends_on"]["database"]: got the service "database"`,
 		`{"a": {"image": "x", "depends_on": ["a"]}}`:                                              `service "a" depends on itself`,
-		`{"a": {"image": "x", "networks": ["bakc"]}}, networks = {"back": {}}`:                    `got the network "bakc", which is not declared (did you mean "back"?)`,
+		`{"a": {"image": "x", "networks": ["bakk"]}}, networks = {"back": {}}`:                    `got the network "bakk", which is not declared (did you mean "back"?)`,
 		`{"a": {"image": "x", "networks": {"front": {}}}}, networks = {"back": {}}`:               `services["a"]["networks"]["front"]: got the network "front"`,
 		`{"a": {"image": "x", "networks": ["default"]}}`:                                          ``,
 		`{"a": {"image": "x", "volumes": ["dta:/x"]}}, volumes = {"data": {}}`:                    `got the volume "dta", which is not declared (did you mean "data"?)`,
@@ -166,7 +166,7 @@ func TestErrors(t *testing.T) {
 		`{"a": {"image": "x", "environment": {"U": "http://localhost:80 http://example.org"}}, "locahost": {"image": "x"}}`:         ``,
 		// Names, keys, kinds.
 		`{"My_App": {"image": "x"}}`:              `got the service name "My_App", want lower-case letters`,
-		`{"a": {"image": "x", "enviroment": {}}}`: `services["a"]["enviroment"]: a service has no "enviroment"`,
+		`{"a": {"image": "x", "environmnt": {}}}`: `services["a"]["environmnt"]: a service has no "environmnt"`,
 		`{"a": {"image": "x", "x-mine": {}}}`:     ``,
 		`{"a": {"build": "."}}`:                   `services["a"]["build"]: nothing is built on the way to a container`,
 		`{"a": {}}`:                               `service "a" has no image`,
@@ -205,7 +205,7 @@ func TestErrors(t *testing.T) {
 func TestHints(t *testing.T) {
 	for args, want := range map[string]string{
 		`{"My_App": {"image": "x"}}`:              `did you mean "my-app"?`,
-		`{"a": {"image": "x", "enviroment": {}}}`: `did you mean "environment"?`,
+		`{"a": {"image": "x", "environmnt": {}}}`: `did you mean "environment"?`,
 	} {
 		_, _, err := eval(t, "c = compose("+args+")")
 		var e *schema.Error

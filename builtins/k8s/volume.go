@@ -108,8 +108,6 @@ func (a at) mode(d dict, field string) {
 	}
 }
 
-var accessModes = []string{"ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"}
-
 func (a at) accessModes(spec dict) {
 	modes := list(spec, "accessModes")
 	if len(modes) == 0 {

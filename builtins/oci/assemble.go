@@ -127,6 +127,7 @@ func (p *imageParams) config(ctx context.Context, env action.Env, layers []layer
 		if err := p.checkBase(cf, layers); err != nil {
 			return nil, err
 		}
+		//lint:ignore SA1019 a base may still have it
 		cf.Container, cf.DockerVersion, cf.Author = "", "", "" // of how the base was made
 	}
 	cf.Architecture, cf.OS, cf.Variant, cf.Created = p.Arch, p.OS, p.Variant, v1.Time{Time: epoch}

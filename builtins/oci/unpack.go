@@ -111,7 +111,7 @@ func unpackTar(ctx context.Context, r io.Reader, w action.TreeWriter) ([]string,
 	t := tar.NewReader(r)
 	for n := 0; ; n++ {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			slices.Sort(gone)
 			return slices.Compact(gone), nil
 		}

@@ -3,6 +3,7 @@
 package compile
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path"
@@ -83,7 +84,7 @@ func (v *view) list(d *dirState) map[string]bool {
 	f := os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd))
 	defer f.Close()
 	list, err := f.Readdirnames(maxNames)
-	if err != nil && err != io.EOF || len(list) == maxNames {
+	if err != nil && !errors.Is(err, io.EOF) || len(list) == maxNames {
 		return nil
 	}
 	d.names = make(map[string]bool, len(list))

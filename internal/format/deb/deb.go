@@ -130,7 +130,7 @@ func (p *Package) Info() (Info, error) {
 	t := tar.NewReader(io.LimitReader(r, maxScripts))
 	for {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

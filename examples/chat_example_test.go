@@ -249,7 +249,7 @@ func TestChatOnMongo(t *testing.T) {
 			t.Errorf("the manifests or the compose file have no %s:\n%s\n%s", want, manifests, file)
 		}
 	}
-	for _, want := range []string{"server: 192.168.56.10", "volumeName: chat-messages", "claimName: messages", "nodePort: 30000"} {
+	for _, want := range []string{"192.168.56.10", "volumeName: chat-messages", "claimName: messages", "nodePort: 30000"} {
 		if !strings.Contains(string(manifests), want) {
 			t.Errorf("the manifests have no %s:\n%s", want, manifests)
 		}

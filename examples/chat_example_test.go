@@ -17,10 +17,13 @@ import (
 // The users of the test and the database's password: texts that stand nowhere by chance.
 var chatSecrets = map[string]string{"ALICE": "wonder-4f1c9a", "BOB": "builder-77e2d0", "DATABASE": "d4tabase 'quoted' $x-5b8e"}
 
-// newChat returns the example with its secrets, and npm's registry of this machine.
-func newChat(t *testing.T) *lab {
+func newChat(t *testing.T) *lab { return withChat(t, "chat") }
+
+// withChat returns an example that has the chat, with the chat's secrets and npm's
+// registry of this machine.
+func withChat(t *testing.T, example string) *lab {
 	t.Helper()
-	l := newLab(t, "chat", sharedStore(t))
+	l := newLab(t, example, sharedStore(t))
 	home, err := os.UserHomeDir()
 	if err != nil {
 		t.Fatal(err)

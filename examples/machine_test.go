@@ -229,7 +229,7 @@ func TestMachineSecret(t *testing.T) {
 	if found, err := exec.Command("grep", "-rlaF", password, filepath.Join(l.store, "packs"), filepath.Join(l.store, "logs"), filepath.Join(l.store, "notes")).Output(); err == nil {
 		t.Errorf("the store has the password in %s", found)
 	}
-	l.writeScript("password.txt", "another\n")
+	l.writeScript("password.txt", fmt.Sprintf("another-%d\n", time.Now().UnixNano())) // that no store has seen
 	if again, _ := l.testResults("--secret", "root=password.txt", "secret.star", "console"); again["console"]["status"] != "passed" {
 		t.Errorf("with another password: %v", again["console"])
 	}

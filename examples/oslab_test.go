@@ -6,7 +6,7 @@ import "testing"
 // made with its sizes and times.
 func TestOSLab(t *testing.T) {
 	endToEnd(t)
-	l := newLab(t, "oslab", sharedStore(t))
+	l := withChat(t, "oslab")
 	l.long([]string{"kernel", "glibc"}, "lab.star")
 	t.Logf("run: %s", l.run("lab.star").raw)
 	if again := l.run("lab.star"); again.Ran != 0 || again.Failed != 0 {

@@ -11,9 +11,6 @@ import (
 	"github.com/labstar/labstar/internal/download"
 )
 
-// DefaultRegistry is what npm asks unless its user says otherwise.
-const DefaultRegistry = "https://registry.npmjs.org"
-
 type fetchParams struct {
 	Name      string `json:"name"`
 	Version   string `json:"version"`
@@ -39,6 +36,9 @@ func runFetch(ctx context.Context, env action.Env) error {
 	}
 	var got *checked
 	urls := p.urls(env.Config)
+	if len(urls) == 0 {
+		return fmt.Errorf("fetching package %s@%s: no npm registry is configured\n  hint: say npm.registry = URL in labstar's settings, LABSTAR_NPM_REGISTRY=URL, or registry=URL in ~/.npmrc", p.Name, p.Version)
+	}
 	err = download.Fetch(ctx, download.Request{
 		URLs: urls, MaxSize: maxTarball, Progress: env.Progress, Client: client(env.Config),
 		Create: func() (download.Sink, error) {
@@ -71,7 +71,7 @@ func (c *checked) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// urls are where the tarball is to be had.
+// urls are where the tarball is to be had, none if no registry is configured.
 func (p *fetchParams) urls(setting func(string) string) []string {
 	if p.URL != "" {
 		return []string{p.URL}
@@ -81,22 +81,22 @@ func (p *fetchParams) urls(setting func(string) string) []string {
 	if own := setting("npmrc." + scope + ":registry"); scoped && own != "" {
 		bases = []string{own}
 	}
-	if len(bases) == 0 {
-		bases = []string{DefaultRegistry}
-	}
 	for i, b := range bases {
-		bases[i] = strings.TrimRight(b, "/") + "/" + p.Name + "/-/" + path.Base(p.Name) + "-" + p.Version + ".tgz"
+		bases[i] = strings.TrimRight(b, "/") + usualPath(p.Name, p.Version)
 	}
 	return bases
 }
 
-// elsewhere is the address of a tarball that the lock found at another place than
-// the public registry, which whatever registry the user has stands for.
+// usualPath is where a registry has a package's tarball, below its own address.
+func usualPath(name, version string) string {
+	return "/" + name + "/-/" + path.Base(name) + "-" + version + ".tgz"
+}
+
+// elsewhere is the address of a tarball that the lock found where no registry has it;
+// one at the usual path comes from whatever registry the user has.
 func (e *entry) elsewhere() string {
-	for _, scheme := range []string{"https://", "http://"} {
-		if strings.HasPrefix(e.Resolved, scheme+"registry.npmjs.org/") || strings.HasPrefix(e.Resolved, scheme+"registry.yarnpkg.com/") {
-			return ""
-		}
+	if strings.HasSuffix(e.Resolved, usualPath(e.Name, e.Version)) {
+		return ""
 	}
 	return e.Resolved
 }

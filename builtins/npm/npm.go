@@ -44,7 +44,8 @@ type packagesArgs struct {
 var Packages = schema.New("npm_packages", `npm_packages installs the packages of a package-lock.json, without npm.
 
 Versions and hashes are the lock's; npm itself makes and renews it (`+"`npm install --package-lock-only`"+`).
-Tarballs come from the registry of this machine's npm settings and are checked by
+Tarballs come from the registry of this machine's npm settings (npm.registry,
+LABSTAR_NPM_REGISTRY, or registry in .npmrc: there is none by default) and are checked by
 their integrity. Packages for another platform are left out if they are optional.
 No install script is run: a package that has one is an error until
 without_scripts names it.

@@ -147,7 +147,7 @@ func TestLayout(t *testing.T) {
 		"node_modules/a/node_modules/b": r.add(t, "b", "2.0.0", map[string]any{"bin": "cli.js", "license": map[string]string{"type": "ISC"}},
 			packageJSON("b", "v2.0.0+build"), member("package/cli.js", "", 0o600)),
 		"node_modules/@s/c":     r.add(t, "@s/c", "1.2.3-rc.1", nil, packageJSON("@s/c", "1.2.3-rc.1")),
-		"node_modules/other":    r.add(t, "real", "1.0.0", map[string]any{"name": "real", "resolved": "https://registry.npmjs.org/real/-/real-1.0.0.tgz"}),
+		"node_modules/other":    r.add(t, "real", "1.0.0", map[string]any{"name": "real", "resolved": "https://registry.example/real/-/real-1.0.0.tgz"}),
 		"node_modules/mac":      map[string]any{"version": "1.0.0", "integrity": sri(nil), "optional": true, "os": []string{"darwin"}},
 		"node_modules/notlinux": map[string]any{"version": "1.0.0", "integrity": sri(nil), "optional": true, "os": []string{"!linux"}},
 		"node_modules/arm":      map[string]any{"version": "1.0.0", "integrity": sri(nil), "optional": true, "os": "linux", "cpu": "arm64"},
@@ -199,7 +199,7 @@ func TestShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	lab.Build(one)
-	a["resolved"] = "https://registry.npmjs.org/a/-/a-1.0.0.tgz"
+	a["resolved"] = "https://registry.example/a/-/a-1.0.0.tgz"
 	two, err := evalLock(lab, "", lockOf(t, map[string]any{"node_modules/a": a, "node_modules/b": r.add(t, "b", "1.0.0", nil)}))
 	if err != nil {
 		t.Fatal(err)
@@ -222,6 +222,19 @@ func TestPrivateRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	lab.Build(m)
+}
+
+// Where no registry is configured, nobody is asked, and the error says what to do.
+func TestNoRegistry(t *testing.T) {
+	r := newRegistry(t)
+	lab := buildtest.New(t, func(string) string { return "" })
+	m, err := evalLock(lab, "", lockOf(t, map[string]any{"node_modules/a": r.add(t, "a", "1.0.0", nil)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lab.TryBuild(m); err == nil || !strings.Contains(err.Error(), "no npm registry is configured") || !strings.Contains(err.Error(), "LABSTAR_NPM_REGISTRY") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestHostile(t *testing.T) {

@@ -353,7 +353,17 @@ func TestAsNpm(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "node_modules/.package-lock.json")); err != nil {
 		t.Fatal(err)
 	}
-	lab := buildtest.New(t, cfg.Get)
+	setting := func(key string) string {
+		if v := cfg.Get(key); v != "" || key != "npm.registry" {
+			return v
+		}
+		out, err := exec.Command(npm, "config", "get", "registry").Output() // what npm asked above
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	lab := buildtest.New(t, setting)
 	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstar/labstar/internal/config"
+	"github.com/labstar/labstar/internal/buildtest"
 )
 
 // The users of the test and the database's password: texts that stand nowhere by chance.
@@ -24,17 +24,7 @@ func newChat(t *testing.T) *lab { return withChat(t, "chat") }
 func withChat(t *testing.T, example string) *lab {
 	t.Helper()
 	l := newLab(t, example, sharedStore(t))
-	home, err := os.UserHomeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(os.Getenv, home)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := cfg.Get("npm.registry"); r != "" {
-		l.env = append(l.env, "LABSTAR_NPM_REGISTRY="+r)
-	}
+	l.env = append(l.env, "LABSTAR_NPM_REGISTRY="+buildtest.NpmSettings(t)("npm.registry"))
 	for name, value := range chatSecrets {
 		l.env = append(l.env, "LABSTAR_SECRET_"+name+"="+value)
 	}

@@ -21,7 +21,6 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/buildtest"
-	"github.com/labstar/labstar/internal/config"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -327,14 +326,6 @@ func TestAsNpm(t *testing.T) {
 	if err != nil {
 		t.Skip("needs npm, which is not installed")
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(os.Getenv, home)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	for _, f := range []string{"package.json", "package-lock.json"} {
 		b, err := os.ReadFile(filepath.Join("testdata", f))
@@ -353,17 +344,7 @@ func TestAsNpm(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "node_modules/.package-lock.json")); err != nil {
 		t.Fatal(err)
 	}
-	setting := func(key string) string {
-		if v := cfg.Get(key); v != "" || key != "npm.registry" {
-			return v
-		}
-		out, err := exec.Command(npm, "config", "get", "registry").Output() // what npm asked above
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	lab := buildtest.New(t, setting)
+	lab := buildtest.New(t, buildtest.NpmSettings(t))
 	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
 	if err != nil {
 		t.Fatal(err)

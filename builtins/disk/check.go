@@ -102,24 +102,6 @@ func (im *image) busNeeds() []need {
 	return out
 }
 
-// consoleNeed is what a kernel needs to write to a console, nil if that can't be told.
-func consoleNeed(con string) []string {
-	name, _, _ := strings.Cut(con, ",")
-	switch base := strings.TrimRight(name, "0123456789"); base {
-	case "ttyS":
-		return []string{"SERIAL_8250_CONSOLE"}
-	case "ttyAMA":
-		return []string{"SERIAL_AMBA_PL011_CONSOLE"}
-	case "tty":
-		return []string{"VT_CONSOLE"}
-	case "hvc":
-		return []string{"VIRTIO_CONSOLE"}
-	case "ttyUSB":
-		return []string{"USB_SERIAL_CONSOLE"}
-	}
-	return nil
-}
-
 type checkParams struct {
 	Needs    []need        `json:"needs"`
 	Consoles []action.Late `json:"consoles"`
@@ -180,8 +162,9 @@ func runCheck(ctx context.Context, env action.Env) error {
 		errs = append(errs, k.check(n))
 	}
 	for _, con := range p.Consoles {
-		if opts := consoleNeed(string(con)); opts != nil {
-			errs = append(errs, k.check(all(fmt.Sprintf("the command line says console=%s, which would stay silent", con), true, opts...)))
+		tty, _, _ := strings.Cut(string(con), ",")
+		if n, ok := kconfig.Console(tty); ok {
+			errs = append(errs, k.check(all(fmt.Sprintf("the command line says console=%s, which would stay silent", con), true, n.Option)))
 		}
 	}
 	if config.Get("CMDLINE_OVERRIDE") == "y" || config.Get("CMDLINE_FORCE") == "y" {

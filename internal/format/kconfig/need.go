@@ -57,7 +57,7 @@ func Console(tty string) (n Need, ok bool) {
 		"tty":    "VT_CONSOLE",
 		"ttyS":   "SERIAL_8250_CONSOLE",
 		"ttyAMA": "SERIAL_AMBA_PL011_CONSOLE",
-		"hvc":    "HVC_DRIVER",
+		"hvc":    "VIRTIO_CONSOLE",
 		"ttyUSB": "USB_SERIAL_CONSOLE",
 	}[name]
 	if tty == "console" || tty == "null" {

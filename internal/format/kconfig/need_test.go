@@ -28,7 +28,7 @@ func TestNeed(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, v.want)
 		}
 	}
-	for tty, want := range map[string]string{"ttyS0": "SERIAL_8250_CONSOLE", "tty1": "VT_CONSOLE", "ttyAMA0": "SERIAL_AMBA_PL011_CONSOLE", "hvc0": "HVC_DRIVER"} {
+	for tty, want := range map[string]string{"ttyS0": "SERIAL_8250_CONSOLE", "tty1": "VT_CONSOLE", "ttyAMA0": "SERIAL_AMBA_PL011_CONSOLE", "hvc0": "VIRTIO_CONSOLE"} {
 		n, ok := Console(tty)
 		if !ok || n.Option != want {
 			t.Errorf("%s: got %+v, want %s", tty, n, want)

@@ -28,7 +28,7 @@ func (l *lockedBuffer) String() string {
 }
 
 // wait waits until the text comes after what was last waited for.
-func (l *lockedBuffer) wait(t *testing.T, text string) {
+func (l *lockedBuffer) wait(t testing.TB, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		all := l.String()

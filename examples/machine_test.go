@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,45 @@ func TestBoot(t *testing.T) {
 	if left, err := exec.Command("pgrep", "-f", "qemu-system.*"+filepath.Base(l.dir)).Output(); err == nil {
 		t.Errorf("processes were left behind: %s", left)
 	}
+}
+
+// From power-on to the login prompt of a tiny kernel, with the start of labstar and QEMU.
+func BenchmarkLogin(b *testing.B) {
+	need(b, "script")
+	l := benchLab(b)
+	must(b, l.dir, "sh", "-c", "rm -r ./*")
+	if err := os.CopyFS(l.dir, os.DirFS("machine")); err != nil {
+		b.Fatal(err)
+	}
+	l.run("lab.star") // all that the machine is made of
+	var took []time.Duration
+	for b.Loop() {
+		for range 5 {
+			cmd := l.command("boot", "lab.star", "ssh")
+			on := exec.Command("script", "-qefc", strings.Join(append([]string{cmd.Path}, cmd.Args[1:]...), " "), "/dev/null")
+			on.Dir, on.Env = cmd.Dir, append(cmd.Env, "TERM=xterm")
+			in, err := on.StdinPipe()
+			if err != nil {
+				b.Fatal(err)
+			}
+			var out lockedBuffer
+			on.Stdout, on.Stderr = &out, &out
+			start := time.Now()
+			if err := on.Start(); err != nil {
+				b.Fatal(err)
+			}
+			out.wait(b, "login: ")
+			took = append(took, time.Since(start))
+			fmt.Fprint(in, "\x01x") // Ctrl-A X
+			if err := on.Wait(); err != nil {
+				b.Errorf("%v\n%s", err, out.String())
+			}
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)/2].Seconds(), "median-s")
+	b.ReportMetric(took[len(took)-1].Seconds(), "longest-s")
+	b.ReportMetric(0, "ns/op")
 }
 
 // secretTest is a machine whose password is not in the script.

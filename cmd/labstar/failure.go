@@ -21,7 +21,7 @@ type failure struct {
 	action  *action.Action // nil if the error is not of one
 	site    []action.Frame
 	message string
-	cause   error
+	hint    string // what to do
 	exit    int
 	log     string
 	tail    []string
@@ -30,9 +30,23 @@ type failure struct {
 func newFailure(err error) failure {
 	var b *labstar.BuildError
 	if !errors.As(err, &b) {
-		return failure{message: err.Error(), cause: err}
+		return failure{message: err.Error()}
 	}
-	return failure{action: b.Action, site: b.Site, message: b.Err.Error(), cause: b.Err, exit: b.ExitCode, log: b.LogPath, tail: b.LogTail}
+	message, hint := splitHint(b.Err)
+	return failure{action: b.Action, site: b.Site, message: message, hint: hint, exit: b.ExitCode, log: b.LogPath, tail: b.LogTail}
+}
+
+// splitHint parts an error's message from the hint that it ends with, or that is
+// known for it.
+func splitHint(err error) (message, hint string) {
+	message, hint, _ = strings.Cut(err.Error(), "\n  hint: ")
+	if strings.Contains(hint, "\n") {
+		return err.Error(), hintFor(err)
+	}
+	if hint == "" {
+		hint = hintFor(err)
+	}
+	return message, hint
 }
 
 // reportFailure tells what failed: the action, the line of the script, the last
@@ -78,7 +92,7 @@ func (a *app) headline(f failure) string {
 	if len(site) == 0 {
 		return a.term.Red(cleanLines(msg)) + "\n"
 	}
-	e := host.Error{File: site[0].File, Line: site[0].Line, Col: site[0].Col, Msg: msg, Hint: hintFor(f.cause), Stack: site[1:]}
+	e := host.Error{File: site[0].File, Line: site[0].Line, Col: site[0].Col, Msg: msg, Hint: f.hint, Stack: site[1:]}
 	e.Source, _ = a.sourceLine(site[0])
 	e.EndCol = e.Col + identLen(e.Source, e.Col)
 	var b strings.Builder

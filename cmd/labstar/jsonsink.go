@@ -28,7 +28,7 @@ import (
 //	          command with the compile cache "compiled": "hits" of "objects" came from it,
 //	          "passed" command lines were not its own, "compared" hits were compiled again
 //	fail      it failed: "id", "title", "at", "message", "exit" (of a command),
-//	          "log" (the file with all it printed), "tail" (its last lines)
+//	          "hint" (what to do), "log" (the file with all it printed), "tail" (its last lines)
 //	skip      it was not run since an input failed: "id", "title"
 //	target    (run) delivered: "name", "path", "kind", "digest", "size" in bytes and, of a
 //	          tree, "files"; (targets) offered: "name", "type", "at", "items", "cached"
@@ -118,6 +118,7 @@ type actionEvent struct {
 	Outputs  []outputInfo  `json:"outputs,omitempty"`
 	Compiled *compiledInfo `json:"compiled,omitempty"`
 	Message  string        `json:"message,omitempty"`
+	Hint     string        `json:"hint,omitempty"`
 	Exit     int           `json:"exit,omitempty"`
 	Log      string        `json:"log,omitempty"`
 	Tail     []string      `json:"tail,omitempty"`
@@ -178,7 +179,7 @@ func (s *jsonSink) convert(ev labstar.Event) any {
 		}
 	case labstar.EventFail:
 		f := newFailure(ev.Err)
-		e.Message, e.Exit, e.Log, e.Tail = f.message, f.exit, f.log, f.tail
+		e.Message, e.Hint, e.Exit, e.Log, e.Tail = f.message, f.hint, f.exit, f.log, f.tail
 		if len(f.site) > 0 {
 			e.At = f.site[0].String()
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,6 +64,9 @@ func (e *Engine) runCommand(ctx context.Context, r *action.Resolved, key action.
 		return out, stats, err
 	}
 	tail := fileTail(log.Path())
+	if at := soughtInput(r.Command, tail); at != "" {
+		err = fmt.Errorf("%w\n  hint: the input %q is at %s, and the command starts in %s, where it is not", err, path.Base(at), at, action.BuildDir)
+	}
 	if e.opts.Debug {
 		err = errors.Join(err, e.debugShell(ctx, r, &plain, res))
 	}
@@ -172,6 +176,28 @@ func commandError(res *sandbox.Result, c *action.Command) error {
 		return fmt.Errorf("the command failed with exit code %d", res.ExitCode)
 	}
 	return nil
+}
+
+// soughtInput is the place of an input that a command looked for by its bare name,
+// as its last lines say; "" if there is none.
+func soughtInput(c *action.Command, tail []string) string {
+	for _, line := range tail {
+		before, _, missing := strings.Cut(line, ": No such file or directory")
+		if !missing {
+			before, _, missing = strings.Cut(line, ": not found")
+		}
+		words := strings.Fields(strings.NewReplacer(":", " ", "'", " ", "`", " ", "\"", " ", "‘", " ", "’", " ").Replace(before))
+		if !missing || len(words) == 0 {
+			continue
+		}
+		name := strings.TrimPrefix(words[len(words)-1], "./")
+		for _, m := range c.Mounts {
+			if m.Path == action.InputDir+"/"+name {
+				return m.Path
+			}
+		}
+	}
+	return ""
 }
 
 // kvm is the device that runs virtual machines on the processor itself.

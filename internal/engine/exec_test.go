@@ -55,6 +55,25 @@ func TestReason(t *testing.T) {
 	}
 }
 
+// An input that a command looked for in its folder is told where it is.
+func TestSoughtInput(t *testing.T) {
+	c := &action.Command{Mounts: []action.Mount{{Path: action.InputDir + "/main.c", Input: "input:main.c"}, {Path: "/etc/passwd", Input: "x"}}}
+	for line, want := range map[string]string{
+		"cc1: fatal error: main.c: No such file or directory":      action.InputDir + "/main.c",
+		"cat: ./main.c: No such file or directory":                 action.InputDir + "/main.c",
+		"cp: cannot stat 'main.c': No such file or directory":      action.InputDir + "/main.c",
+		"sh: 1: ./main.c: not found":                               action.InputDir + "/main.c",
+		"cat: /in/main.c: No such file or directory":               "",
+		"main.c:1:10: fatal error: x.h: No such file or directory": "",
+		"cat: passwd: No such file or directory":                   "",
+		"main.c: undefined":                                        "",
+	} {
+		if got := soughtInput(c, []string{"before", line}); got != want {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
+
 // KVM is offered to who asks for it, where it is there, and is in no key.
 func TestKVM(t *testing.T) {
 	var devices []string

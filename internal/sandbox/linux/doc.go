@@ -12,8 +12,10 @@
 //   - Run reads the report from a pipe, and the command's output from another.
 //
 // The root is an overlay of the Spec's trees, lowest of all a skeleton on a
-// tmpfs that has the mount points and a minimal /etc. A /usr that one tree alone
-// has is bound over it, which spares compilers the overlay. It is read-only, and so are
+// tmpfs that has the mount points and a minimal /etc. A root that is one tree, as
+// most are, is bound as it is, and only the folders in which it lacks something are
+// overlaid; else a /usr that one tree alone has is bound over the overlay. Compilers
+// look up millions of paths, and so are spared it. The root is read-only, and so are
 // the inputs and /proc; /build and /tmp are folders of Scratch. The command is
 // user 0 of its own namespace, with no capabilities and no way to gain any, in
 // new mount, network (loopback only), IPC, UTS, cgroup and pid namespaces, and a

@@ -86,7 +86,7 @@ var attempts = []attempt{
 	}},
 	{"write to the root", rofs, false, func([]string) error { return create("/made") }},
 	{"write to a folder of the root", rofs, false, func([]string) error { return create("/bin/made") }},
-	{"overwrite a file of the root", rofs, false, func([]string) error { return overwrite("/bin/probe:hello") }},
+	{"overwrite a file of the root", rofs, false, func([]string) error { return overwrite("/bin/data") }},
 	{"write to an input", rofs, false, func([]string) error { return create("/in/tree/made") }},
 	{"overwrite an input", rofs, false, func([]string) error { return overwrite("/in/tree/file") }},
 	{"change an input's mode", rofs, false, func([]string) error { return os.Chmod("/in/tree/file", 0o777) }},

@@ -5,6 +5,7 @@ package linux
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,7 +44,7 @@ var probeRoot struct {
 	err  error
 }
 
-// root returns a root tree that holds the probe and nothing else.
+// root returns a root tree that holds the probe, and empty folders as a toolchain has them.
 func root(t testing.TB) string {
 	t.Helper()
 	probeRoot.once.Do(func() {
@@ -53,6 +54,9 @@ func root(t testing.TB) string {
 		}
 		// Other users run it too.
 		probeRoot.err = os.Chmod(probeRoot.dir, 0o755)
+		for _, dir := range []string{"build", "dev", "etc", "in", "proc", "tmp"} {
+			probeRoot.err = errors.Join(probeRoot.err, os.Mkdir(filepath.Join(probeRoot.dir, dir), 0o755))
+		}
 		if probeRoot.err == nil {
 			probeRoot.err = makeProbe(filepath.Join(probeRoot.dir, "bin"))
 		}
@@ -84,7 +88,7 @@ func makeProbe(bin string) error {
 			return err
 		}
 	}
-	return to.Close()
+	return errors.Join(to.Close(), os.WriteFile(filepath.Join(bin, "data"), []byte("a file that does not run"), 0o644))
 }
 
 // scratch returns an empty folder, removed after the test.

@@ -112,6 +112,59 @@ func TestTargets(t *testing.T) {
 	})
 }
 
+// TestPlainRoot: a root that is one tree is no overlay, has what it lacks, and can't be
+// written to, as one of two trees is and can't.
+func TestPlainRoot(t *testing.T) {
+	dir := scratch(t)
+	files := map[string]string{"etc/passwd": "own\n", "in/kept": "kept\n", "in/:,/kept": "kept\n", "a,b/kept": "kept\n"}
+	writeFiles(t, dir, files)
+	if err := os.WriteFile(dir+"/input", []byte("input\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"bin", "build", "dev", "proc", "tmp"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := makeProbe(filepath.Join(dir, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	empty := scratch(t)
+	for _, c := range []struct {
+		name, target string
+		root         []string
+		overlay      bool
+	}{
+		{"one tree", "/in/:,/new", []string{dir}, false},
+		{"a name for no option", "/a,b/new", []string{dir}, true},
+		{"a folder that is not there", "/new/er", []string{dir}, true},
+		{"two trees", "/in/new", []string{empty, dir}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec, out := probe(t, "cat", c.target, "/etc/passwd", "/in/kept", "/a,b/kept", "/etc/resolv.conf", "/etc/group", "/proc/self/mountinfo")
+			if len(spec.Inputs) > 0 {
+				t.Skip("the probe's libraries are laid where the tree has nothing")
+			}
+			spec.Root = c.root
+			spec.Inputs = []sandbox.Mount{{Source: dir + "/input", Target: c.target}}
+			got := mustRun(t, runner(t), spec, out)
+			if want := "input\nown\nkept\nkept\nroot:x:0:\nnogroup:x:65534:\n"; !strings.HasPrefix(got, want) {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			if overlay := strings.Contains(got, " / / ro,nosuid,nodev"); overlay != c.overlay {
+				t.Errorf("got overlay %v, want %v:\n%s", overlay, c.overlay, got)
+			}
+			for _, name := range []string{"/new", "/etc/new", "/etc/passwd", "/in/kept", "/bin/probe"} {
+				spec, _ := probe(t, "write", name)
+				spec.Root = c.root
+				if res, err := runner(t).Run(t.Context(), spec); err != nil || res.ExitCode == 0 {
+					t.Errorf("writing %s: got %+v, %v, want a failure", name, res, err)
+				}
+			}
+		})
+	}
+}
+
 func init() {
 	probes["edit"] = func([]string) int {
 		for _, err := range []error{

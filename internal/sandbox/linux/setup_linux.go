@@ -193,11 +193,53 @@ func (p *plan) root() {
 		p.move(p.clone(skeletonDir, readOnly), rootDir)
 		return
 	}
+	if p.plainRoot() {
+		return
+	}
 	p.overlay(rootDir, unix.MS_RDONLY, append(p.links("l", p.spec.Root), skeletonDir), "")
 	if usr := p.plainUsr(); usr != "" {
 		p.step = "laying " + usr + " at /usr"
 		p.move(p.clone(usr, readOnly), rootDir+"/usr")
 	}
+}
+
+// plainRoot binds the root if it is one tree, and lays over it those folders of the
+// skeleton in which the tree lacks something. Every absolute path begins at the root,
+// and compilers look millions up. It reports false, having done nothing, if the tree
+// has not the folders themselves.
+func (p *plan) plainRoot() bool {
+	if len(p.spec.Root) != 1 {
+		return false
+	}
+	tree, lacking := p.spec.Root[0], map[string]bool{}
+	for _, name := range append(sorted(p.points), etcFiles()...) {
+		if _, err := os.Lstat(tree + name); err == nil {
+			continue
+		}
+		top, _, _ := strings.Cut(name[1:], "/")
+		if fi, err := os.Lstat(tree + "/" + top); err != nil || !fi.IsDir() || strings.ContainsAny(top, `:,\`) {
+			return false // or a name that can't be in a mount option
+		}
+		lacking[top] = true
+	}
+	p.move(p.clone(tree, readOnly), rootDir)
+	for _, top := range sorted(lacking) {
+		p.step = "laying the root's /" + top
+		at, ours := rootDir+"/"+top, skeletonDir+"/"+top
+		if list, err := os.ReadDir(tree + "/" + top); err == nil && len(list) == 0 {
+			p.move(p.clone(ours, readOnly), at)
+			continue
+		}
+		p.overlay(at, unix.MS_RDONLY, append(p.links("l"+top, []string{tree + "/" + top}), ours), "")
+	}
+	return true
+}
+
+func etcFiles() (names []string) {
+	for _, name := range sorted(etc) {
+		names = append(names, "/etc/"+name)
+	}
+	return names
 }
 
 // plainUsr returns the host folder that is all of the root's /usr, "" if there is

@@ -16,7 +16,7 @@ const module = "github.com/labstar/labstar"
 var allowed = map[string][]string{
 	"action":            {},
 	"internal/format":   {"action", "internal/format"},
-	"internal/programs": {"action", "internal/format"},
+	"internal/programs": {"action", "starlark/schema", "internal/format"},
 	"internal/rmtree":   {},
 	"internal/sparse":   {},
 	"internal/store":    {"action", "internal/store", "internal/rmtree", "internal/sparse"},

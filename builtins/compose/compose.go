@@ -22,6 +22,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/programs"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -47,7 +48,8 @@ finds when it is too late: a service that is to be scaled (scalable, or more tha
 replica) with a container_name or a fixed port of the host, a depends_on, network,
 volume, secret or config that is not declared, two services on one port of the host, a
 network that is external and has a driver, an address in an environment that names a
-service which is not on the same network.
+service which is not on the same network; and, of images that the script makes, a
+command or a health check whose program is not in the image.
 
 Images are named by their content. An engine that was given an image by docker load
 does not know its digest, so with images = "load" the file has NAME:sha-DIGITS, the
@@ -87,6 +89,13 @@ func callCompose(c *schema.Call, a *composeArgs) (starlark.Value, error) {
 			p.Own = append(p.Own, s.Key)
 		}
 	}
+	started, err := programs.Check(c, "programs of "+spec.Title, k.starts())
+	if err != nil {
+		return nil, err
+	}
+	if started != nil {
+		spec.Inputs = append(spec.Inputs, action.Input{Name: startsInput, Artifact: started})
+	}
 	spec.Params = p
 	act, err := c.Action(spec)
 	if err != nil {
@@ -94,6 +103,9 @@ func callCompose(c *schema.Call, a *composeArgs) (starlark.Value, error) {
 	}
 	return schema.NewArtifact(act.Output("compose.yaml"), "compose", nil), nil
 }
+
+// startsInput names the check of what services run; a config can't have the name.
+const startsInput = "programs of services"
 
 // problem is one thing wrong, at an element of an argument: `services["web"]["ports"]`.
 type problem struct{ at, msg, hint string }

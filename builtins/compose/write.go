@@ -36,6 +36,9 @@ func runCompose(ctx context.Context, env action.Env) error {
 		return err
 	}
 	for _, in := range env.Inputs() {
+		if in.Name == startsInput {
+			continue
+		}
 		text, err := read(ctx, env, in.Digest)
 		if err != nil {
 			return err

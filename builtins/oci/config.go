@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/programs"
 )
 
 // configParams are how a container of the image is started.
@@ -40,7 +42,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // configOp looks for what would fail in a container (lint.go), before the layers are
 // compressed, and writes the part of the configuration that says how a container is
 // started.
-var configOp = &action.Op{Name: "oci/config", Version: 3, Check: true, Run: runConfig}
+var configOp = &action.Op{Name: "oci/config", Version: 4, Check: true, Run: runConfig}
 
 func runConfig(ctx context.Context, env action.Env) error {
 	var p configParams
@@ -58,11 +60,20 @@ func runConfig(ctx context.Context, env action.Env) error {
 	if err := p.lint(ctx, env, e, config); err != nil {
 		return err
 	}
-	b, err := json.Marshal(config)
+	im := programs.Image{Path: strings.TrimPrefix(config.Env[0], "PATH="), Workdir: config.WorkingDir,
+		Entrypoint: len(config.Entrypoint) > 0, Cmd: len(config.Cmd) > 0}
+	if err := im.Look(ctx, e); err != nil {
+		return err
+	}
+	return errors.Join(writeJSON(env, "config", config), writeJSON(env, programs.ImageOutput, im))
+}
+
+func writeJSON(env action.Env, output string, v any) error {
+	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return env.WriteFile("config", b)
+	return env.WriteFile(output, b)
 }
 
 // lay lays the layers over one another, those of the base first.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/format/compress"
+	"github.com/labstar/labstar/internal/programs"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -76,7 +77,7 @@ func callImage(c *schema.Call, a *imageArgs) (starlark.Value, error) {
 	start.Base = len(b.layers)
 	start.platform = b.platform
 	config := action.Spec{Op: configOp, Title: "config of " + a.Name, Params: start,
-		Outputs: []action.Output{{Name: "config", Kind: action.File}}}
+		Outputs: []action.Output{{Name: "config", Kind: action.File}, {Name: programs.ImageOutput, Kind: action.File}}}
 	if b.config != nil {
 		config.Inputs = append(config.Inputs, action.Input{Name: "base", Artifact: b.config})
 	}

@@ -1,6 +1,7 @@
 package builtins_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -59,6 +60,40 @@ c = compose({"a": dict(%s)}, volumes = {"tools": {}}, configs = {"hook": "x"}, s
 		_, err = lab.TryBuild(g["c"])
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", service, err, want)
+		}
+	}
+}
+
+// The same of the containers of a cluster.
+func TestStartsInCluster(t *testing.T) {
+	const script = `
+image = oci_image([tree({"bin/app": text("x")}, modes = {"bin/app": 0o755})], name = "lab/app:1", %s)
+m = k8s_manifest({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"}, "spec": {"schedule": "@daily", "jobTemplate": {"spec": {"template": {"spec": {
+    "restartPolicy": "Never", "containers": [dict({"name": "x", "image": image.ref}, %s)], "volumes": [{"name": "v", "emptyDir": {}}]}}}}}})
+`
+	const at = "CronJob c: spec.jobTemplate.spec.template.spec.containers[0]"
+	for _, c := range []struct{ image, container, want string }{
+		{`entrypoint = ["app"]`, ``, ""},
+		{`entrypoint = ["app"]`, `args = ["-v"]`, ""},
+		{`cmd = ["app"]`, ``, ""},
+		{``, `command = ["app"]`, ""},
+		{``, `command = ["$(APP)"]`, ""},
+		{``, `command = ["/v/x"], volumeMounts = [{"name": "v", "mountPath": "/v"}]`, ""},
+		{``, `command = ["x"], env = [{"name": "PATH", "value": "/v"}], volumeMounts = [{"name": "v", "mountPath": "/v"}]`, ""},
+		{``, ``, at + ": there is no command to run"},
+		{``, `command = ["sh", "-c", "app"]`, at + `.command: "sh" is in no folder of the image's PATH`},
+		{`cmd = ["app"]`, `args = ["serve"]`, at + `: "serve" is in no folder`},
+		{`entrypoint = ["app"]`, `livenessProbe = {"exec": {"command": ["/bin/ap"]}}`, at + `.livenessProbe.exec.command: "/bin/ap" is not in the image, or has no run bit (did you mean "app"?)`},
+	} {
+		lab := buildtest.New(t)
+		g, err := lab.TryEval(builtins.All(), fmt.Sprintf(script, c.image, c.container), nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.container, err)
+			continue
+		}
+		_, err = lab.TryBuild(g["m"])
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", c.container, err, c.want)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/kube/openapi"
+	"github.com/labstar/labstar/internal/programs"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -49,7 +50,9 @@ The objects are checked here, at the line of the script that made them:
   that nothing mounts or no volume can satisfy, an NFS path that two volumes have or
   that is mounted behind the back of its claim, replicas that share a ReadWriteOnce
   claim, and, with nodes, pods that no node can hold. What the cluster has already is
-  named in external.
+  named in external;
+- of images that the script makes, when those are built: a command, a probe or a hook
+  whose program is not in the image.
 
 Image references belong into it as image.ref, which is NAME@sha256:…: a tag can stand
 for another image tomorrow. @stdlib//k8s.star has a function for each kind.
@@ -93,11 +96,19 @@ func newManifests(c *schema.Call, name string, objects []*object) (starlark.Valu
 	for i, o := range objects {
 		list[i] = o.value
 	}
-	act, err := c.Action(action.Spec{
+	spec := action.Spec{
 		Op: manifestOp, Title: name,
 		Params:  manifestParams{Objects: list},
 		Outputs: []action.Output{{Name: "manifest", Kind: action.File}},
-	})
+	}
+	checked, err := programs.Check(c, "programs of "+name, starts(c.Session().Scope, objects))
+	if err != nil {
+		return nil, err
+	}
+	if checked != nil {
+		spec.Inputs = append(spec.Inputs, action.Input{Name: "programs", Artifact: checked})
+	}
+	act, err := c.Action(spec)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,8 @@ func (l *Labstar) recall(lab *Lab, which string) (*history.Graph, error) {
 }
 
 // remember records the graph of a run, keeping the one before it that differed.
-func (l *Labstar) remember(lab *Lab, rep *engine.Report) error {
+func (r *Report) remember() error {
+	l, lab, rep := r.owner, r.lab, r.Report
 	// The note of the targets alone spares reading the whole graph.
 	state := targetState(lab.Targets, rep)
 	have, err := l.store.Note(l.note(lab, "targets"))
@@ -54,27 +55,59 @@ func (l *Labstar) remember(lab *Lab, rep *engine.Report) error {
 	if same && rep.Ran == 0 {
 		return nil
 	}
-	err = l.record(lab, rep, same, state)
+	err = r.record(same, state)
 	if rep.Ran == 0 {
 		return nil // with all of it there, a store that can't be written will do
 	}
 	return err
 }
 
-func (l *Labstar) record(lab *Lab, rep *engine.Report, same bool, state []byte) error {
+func (r *Report) record(same bool, state []byte) error {
+	l, lab, rep := r.owner, r.lab, r.Report
+	graph := history.Capture(named(lab.Targets), history.Run{
+		Ran:    func(d action.Digest) bool { return rep.RanActions[d] != nil },
+		Result: rep.Result,
+	})
 	if old, err := l.store.Note(l.note(lab, "last")); err == nil && !same {
+		r.before, r.graph = old, graph
 		if err := l.store.PutNote(l.note(lab, "before"), old); err != nil {
 			return err
 		}
 	}
-	b, err := history.Capture(named(lab.Targets), history.Run{
-		Ran:    func(d action.Digest) bool { return rep.RanActions[d] != nil },
-		Result: rep.Result,
-	}).Encode()
+	b, err := graph.Encode()
 	if err != nil {
 		return err
 	}
 	return errors.Join(l.store.PutNote(l.note(lab, "last"), b), l.store.PutNote(l.note(lab, "targets"), state))
+}
+
+// Altered is a target's action in two runs.
+type Altered = history.Pair
+
+// Altered returns those of the targets that the op makes with other parameters than in
+// the last run. Late-bound strings are the names of what they come from.
+func (l *Labstar) Altered(ctx context.Context, lab *Lab, op string, targets ...string) ([]Altered, error) {
+	picked, err := lab.pick(targets)
+	if err != nil {
+		return nil, err
+	}
+	last, err := l.recall(lab, "last")
+	if err != nil || last == nil {
+		return nil, err
+	}
+	return history.Targets(last, history.Capture(named(picked), history.Run{}), op), nil
+}
+
+// Altered is Labstar.Altered of the run that the report is about, and the one before it.
+func (r *Report) Altered(op string) ([]Altered, error) {
+	if r.graph == nil || !r.graph.Has(op) {
+		return nil, nil
+	}
+	old, err := history.Decode(r.before)
+	if err != nil {
+		return nil, err
+	}
+	return history.Targets(old, r.graph, op), nil
 }
 
 // targetState is a digest of the targets' names and definitions, and of what

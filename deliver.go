@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/engine"
+	"github.com/labstar/labstar/internal/history"
 	"github.com/labstar/labstar/internal/sparse"
 )
 
@@ -22,6 +23,9 @@ type Report struct {
 	lab     *Lab
 	targets []Target
 	owner   *Labstar
+
+	before []byte         // the record of the run before, if this one is different
+	graph  *history.Graph // of this one, then
 }
 
 // Delivered is a target that was laid in the output folder.

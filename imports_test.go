@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"internal/buildtest": {"action", "internal", "starlark/schema"},
 	"internal/trace":     {"action", "internal/engine"},
 	"internal/flash":     {},
-	"internal/cluster":   {"action", "starlark/schema"},
+	"internal/cluster":   {"action", "starlark/schema", "internal/kube/immutable"},
 	"internal/kube":      {"internal/kube"},
 	"internal/registry":  {"action", "internal/download", "internal/registry"},
 	"internal/doctor":    {"internal/sandbox", "internal/config", "internal/store"},

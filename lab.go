@@ -147,23 +147,30 @@ func (l *Labstar) load(ctx context.Context, file, text string) (*Lab, error) {
 
 // evaluate runs the script against pins.
 func (l *Labstar) evaluate(ctx context.Context, pins *lock.Pins, file, text string) (*host.Module, error) {
-	cfg := host.Config{
+	cfg, end := l.hostConfig(pins, file, text)
+	defer end()
+	return host.Load(ctx, cfg, file)
+}
+
+// hostConfig is what an evaluation may use; end is called after it.
+func (l *Labstar) hostConfig(pins *lock.Pins, file, text string) (cfg host.Config, end func()) {
+	cfg = host.Config{
 		FS: l.files, Stdlib: l.stdlib, Remote: l.remote, Builtins: l.builtins,
 		Limits: l.limits, Print: l.print, Pins: pins,
 	}
+	end = func() {}
 	if l.files == nil {
 		cfg.FS, cfg.Dir = os.DirFS(l.dir), l.dir
 		// Without a store, or with a broken one, files are read; the build tells.
 		if st, err := l.openStore(); err == nil {
 			cache := readStatCache(st, l.dir)
-			defer cache.save()
-			cfg.StatCache = cache
+			cfg.StatCache, end = cache, cache.save
 		}
 	}
 	if text != "" {
 		cfg.FS, cfg.Dir, cfg.StatCache = withText(cfg.FS, file, text), "", nil
 	}
-	return host.Load(ctx, cfg, file)
+	return cfg, end
 }
 
 // newTarget makes the target of a public global that holds artifacts.

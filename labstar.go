@@ -326,7 +326,8 @@ func (l *Labstar) BuildTargets(ctx context.Context, lab *Lab, picked []Target) (
 	if rep == nil {
 		return nil, err
 	}
-	return &Report{Report: rep, lab: lab, targets: picked, owner: l}, errors.Join(err, l.remember(lab, rep))
+	r := &Report{Report: rep, lab: lab, targets: picked, owner: l}
+	return r, errors.Join(err, r.remember())
 }
 
 // Make builds artifacts, leaving the record of the last run as it is.

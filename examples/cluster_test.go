@@ -137,6 +137,7 @@ func TestCluster(t *testing.T) {
 	t.Run("definitions", func(t *testing.T) { testDefinitions(c.newLab(t)) })
 	t.Run("owners", func(t *testing.T) { testOwners(c.newLab(t)) })
 	t.Run("immutable", func(t *testing.T) { testImmutable(c.newLab(t)) })
+	t.Run("fixed fields", func(t *testing.T) { testFixedFields(t, c) })
 	t.Run("refused", func(t *testing.T) { testRefused(c.newLab(t)) })
 	t.Run("targets", func(t *testing.T) { testTargets(c.newLab(t)) })
 	t.Run("interrupted", func(t *testing.T) { testApplyInterrupted(c.newLab(t)) })
@@ -385,8 +386,12 @@ manifests = manifest([workload("Job", "once", image("IMAGE")), plain("Persistent
 	c.script(job, "IMAGE", "once", "MODE", "ReadWriteOnce")
 	c.labstar(0, []string{"apply", "--no-wait"}, "2 created")
 	c.script(job, "IMAGE", "other/once", "MODE", "ReadWriteMany")
-	c.labstar(1, []string{"apply"}, "Job default/once can't be changed in spec.template: --recreate removes it and makes it anew",
-		"PersistentVolumeClaim default/data can't be changed in spec: what it holds would be lost")
+	const was = `got "registry.example/other/once@sha256:aaa`
+	c.labstar(1, []string{"apply"}, "Job once: spec.template.spec.containers[0].image: "+was, `, and the cluster has "registry.example/once@sha256:`, ": the field can't be changed\n",
+		`manifests = manifest([workload("Job", "once", image("other/once")), plain(`, "hint: give the new one another name, or have it removed and made anew with --recreate\n",
+		`PersistentVolumeClaim data: spec.accessModes[0]: got "ReadWriteMany", and the cluster has "ReadWriteOnce": the field can't be changed`,
+		` |     "accessModes": ["ReadWriteMany"]`, "what it holds would be lost if it were replaced, so do that by hand")
+	c.labstar(2, []string{"diff", "--json"}, `"event":"error","message":"Job once: spec.template.spec.containers[0].image: got `, `"file":"lab.star","line":`)
 	c.script(job, "IMAGE", "other/once", "MODE", "ReadWriteOnce")
 	c.labstar(1, []string{"diff", "--recreate"}, "± Job default/once  (made anew: spec.template can't be changed)", "registry.example/once@sha256")
 	c.labstar(1, []string{"apply", "--recreate"}, "will replace Job default/once", "say --yes")

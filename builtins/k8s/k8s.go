@@ -195,7 +195,7 @@ func report(c *schema.Call, arg string, problems []problem) error {
 		if o.source != nil {
 			e.Place = o.source.place(steps, p.name)
 		} else {
-			e.Elem, e.Root, e.RootElem = o.elem+o.inside.elem()+steps.elem(), o.root, o.inside.elem()+steps.elem()
+			e.Elem, e.Root, e.RootElem = o.elem+o.elemOf(steps), o.root, o.elemOf(steps)
 		}
 		errs = append(errs, e)
 	}

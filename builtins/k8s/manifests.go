@@ -2,11 +2,13 @@ package k8s
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/kube/openapi"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -38,6 +40,49 @@ func (a *attrs) Attr(name string) starlark.Value {
 	})
 	return a.list
 }
+
+// Locate implements schema.Locator. Objects are told apart by API group, kind, namespace
+// and name; the namespace of one that names none is whatever it is applied to.
+func (a *attrs) Locate(part schema.Part) *schema.Error {
+	for _, o := range a.objects {
+		if slices.Equal([]string{openapi.Group(o.apiVersion), o.kind, o.name}, []string{part.Object[0], part.Object[1], part.Object[3]}) &&
+			(o.namespace == "" || o.namespace == part.Object[2]) {
+			p := o.reach(part.Path)
+			if o.source != nil {
+				return &schema.Error{Place: o.source.place(p, false)}
+			}
+			return &schema.Error{Root: o.root, RootElem: o.elemOf(p)}
+		}
+	}
+	return nil
+}
+
+// reach is the place of a path, as far as the object has it.
+func (o *object) reach(path []any) *where {
+	var p *where
+	var x any = o.value
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			d, _ := x.(dict)
+			next, ok := d.Get(step)
+			if !ok {
+				return p
+			}
+			p, x = &where{up: p, key: step}, next
+		case int:
+			l, _ := x.([]any)
+			if step >= len(l) {
+				return p
+			}
+			p, x = &where{up: p, index: step}, l[step]
+		}
+	}
+	return p
+}
+
+// elemOf is a place in the object as an element of what it was made of.
+func (o *object) elemOf(p *where) string { return o.inside.elem() + p.elem() }
 
 // manifestsOf returns what is in manifests, nil for any other value.
 func manifestsOf(v starlark.Value) *attrs {
@@ -88,7 +133,7 @@ func (o *object) origin(p *where) schema.Origin {
 	if o.source != nil {
 		return schema.Origin{Place: func(elem string) *schema.Place { return o.source.placeBelow(p, elem) }}
 	}
-	return schema.Origin{Root: o.root, Elem: o.inside.elem() + p.elem()}
+	return schema.Origin{Root: o.root, Elem: o.elemOf(p)}
 }
 
 type manifestParams struct {

@@ -32,6 +32,7 @@ type clusterOptions struct {
 
 	cluster *cluster.Cluster
 	script  string // its path, as the record of clusters has it
+	lab     *labstar.Lab
 }
 
 func (o *clusterOptions) flags(fs *pflag.FlagSet) {
@@ -156,6 +157,7 @@ func (o *clusterOptions) manifests(ctx context.Context, file string, names []str
 			return nil, err
 		}
 	}
+	o.lab = lab
 	targets, err := pickManifests(lab, names)
 	if err != nil {
 		return nil, err

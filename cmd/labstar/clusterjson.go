@@ -38,10 +38,12 @@ type clusterSummary struct {
 	Exit      int     `json:"exit"`
 }
 
-// warningEvent is what the cluster warns of.
+// warningEvent is what the cluster warns of, or what it would refuse to change.
 type warningEvent struct {
 	Event string `json:"event"` // "warning"
 	Text  string `json:"text"`
+	At    string `json:"at,omitempty"` // the place in the script
+	Hint  string `json:"hint,omitempty"`
 }
 
 // objectJSON writes an event about an object.

@@ -88,7 +88,7 @@ func (o *applyOptions) run(ctx context.Context, args []string) error {
 	}
 	plan, err := o.cluster.Plan(ctx, sets, o.choices)
 	if err != nil {
-		return err
+		return o.atTheirLines(ctx, err)
 	}
 	if o.dryRun == "server" {
 		return o.showPlan(plan)

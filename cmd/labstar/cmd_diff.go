@@ -78,7 +78,7 @@ func (o *diffOptions) diff(ctx context.Context, args []string) (bool, error) {
 	}
 	plan, err := o.cluster.Plan(ctx, sets, o.choices)
 	if err != nil {
-		return false, err
+		return false, o.atTheirLines(ctx, err)
 	}
 	steps := slices.DeleteFunc(slices.Concat(plan.Steps, plan.Prune), func(s *cluster.Step) bool {
 		return s.Verb == cluster.Keep || s.Verb == cluster.Leave

@@ -25,7 +25,8 @@ func planCommand() command {
 Tells what changed since the last run and the line of the script that set it, which
 steps a run would take, and about how long that takes. It runs none of them, but for
 one: where options of a kernel changed and its configuration is made in seconds, plan
-makes it and tells which other options come with them.
+makes it and tells which other options come with them. Of manifests it tells which
+fields a cluster that has the objects of the last run would refuse to change.
 
 A step marked "perhaps" has inputs that would be built first: if they come out as
 they were, it needs not run.`,
@@ -82,6 +83,14 @@ func (a *app) plan(ctx context.Context, file string, targets []string, jobs int)
 	if err != nil {
 		return err
 	}
+	altered, err := ls.Altered(ctx, lab, manifestOp, targets...)
+	if err != nil {
+		return err
+	}
+	fixed, err := a.fixedSince(ctx, ls, lab, altered)
+	if err != nil {
+		return err
+	}
 	plan, err := ls.Plan(ctx, lab, targets...)
 	if err != nil {
 		return err
@@ -90,12 +99,19 @@ func (a *app) plan(ctx context.Context, file string, targets []string, jobs int)
 		return err
 	}
 	if a.json {
+		if err := a.fixedJSON(fixed); err != nil {
+			return err
+		}
 		return a.planJSON(lab, plan, changes, jobs)
 	}
 	return a.buffered(func(w io.Writer) error {
 		if len(changes) > 0 {
 			fmt.Fprintln(w, a.outTerm.Bold("changed since the last run:"))
 			a.printChanges(w, changes)
+			if len(fixed) > 0 {
+				fmt.Fprintf(w, "\n%s\n", a.outTerm.Bold(refusal))
+				fixed.Render(w, a.outTerm.Color)
+			}
 			fmt.Fprintln(w)
 		}
 		a.printSteps(w, plan)

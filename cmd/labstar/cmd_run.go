@@ -116,6 +116,9 @@ func (o *runOptions) run(ctx context.Context, args []string) (err error) {
 	if err := o.deliver(ctx, lab, report); err != nil {
 		return err
 	}
+	if err := o.warnFixed(ctx, ls, lab, report); err != nil {
+		return err
+	}
 	return o.summarise(lab, report)
 }
 

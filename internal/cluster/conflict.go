@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -74,33 +73,4 @@ func conflict(s *Step, status *metav1.Status) error {
 		return fmt.Errorf("%s: %s: somebody changes it at the same time; run the command again", s.Object, status.Message)
 	}
 	return e
-}
-
-// immutable are the words with which the API server refuses to change a field. It
-// has no code for it: each kind's validation says it in its own way.
-var immutable = []string{"field is immutable", "is immutable after creation", "updates to statefulset spec for fields other than",
-	"may not change once set", "cannot change roleRef", "pod updates may not change fields", "updates to parameters are forbidden",
-	"updates to provisioner are forbidden", "updates to reclaimPolicy are forbidden", "updates to volumeBindingMode", "is immutable"}
-
-func isImmutable(status *metav1.Status) bool {
-	if status.Code != http.StatusUnprocessableEntity && status.Code != http.StatusForbidden {
-		return false
-	}
-	return slices.ContainsFunc(immutable, func(words string) bool { return strings.Contains(status.Message, words) })
-}
-
-// immutableFields names the fields that can't be changed.
-func immutableFields(status *metav1.Status) string {
-	var fields []string
-	if status.Details != nil {
-		for _, cause := range status.Details.Causes {
-			if cause.Field != "" && !slices.Contains(fields, cause.Field) {
-				fields = append(fields, cause.Field)
-			}
-		}
-	}
-	if len(fields) == 0 {
-		return "what differs"
-	}
-	return list(fields)
 }

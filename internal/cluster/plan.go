@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/labstar/labstar/internal/kube/immutable"
 )
 
 // Verb is what is to happen to an object.
@@ -247,15 +249,16 @@ func (c *Cluster) refused(ctx context.Context, s *Step, err error, choose Choice
 		return nil // a webhook: it is asked when it is meant
 	case apierrors.IsConflict(err):
 		return conflict(s, status)
-	case s.Live == nil || !isImmutable(status):
+	case s.Live == nil:
+		return c.explain(err, s.Object.String())
+	}
+	changes := immutable.Changes(s.Live.Object, s.Object.Object)
+	if !isImmutable(status) && (len(changes) == 0 || status.Code != http.StatusUnprocessableEntity) {
 		return c.explain(err, s.Object.String())
 	}
 	why := immutableFields(status)
-	switch kind := s.Object.ID().Kind; {
-	case holdsData(kind):
-		return fmt.Errorf("%s can't be changed in %s: what it holds would be lost if it were replaced, so do that by hand, or give the new one another name", s.Object, why)
-	case !choose.Recreate:
-		return fmt.Errorf("%s can't be changed in %s: --recreate removes it and makes it anew", s.Object, why)
+	if kind := s.Object.ID().Kind; holdsData(kind) || !choose.Recreate {
+		return &ImmutableError{Object: s.Object, Changes: changes, Hint: immutable.Remedy(kind.Group, kind.Kind, "--recreate"), fields: why}
 	}
 	if err := c.probe(ctx, s); err != nil {
 		return err

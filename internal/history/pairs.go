@@ -26,6 +26,26 @@ func Previews(old, now *Graph, target string) []Pair {
 	return p.list
 }
 
+// Targets returns the nodes of targets that op makes and that are not what they were.
+func Targets(old, now *Graph, op string) []Pair {
+	var list []Pair
+	for _, t := range now.Targets {
+		n := &now.Nodes[t.Node]
+		if n.Op != op {
+			continue
+		}
+		if o, ok := old.Find(t.Name); ok && o.Op == op && o.Definition != n.Definition {
+			list = append(list, Pair{o, n})
+		}
+	}
+	return list
+}
+
+// Has reports whether op makes one of the targets.
+func (g *Graph) Has(op string) bool {
+	return slices.ContainsFunc(g.Targets, func(t Target) bool { return g.Nodes[t.Node].Op == op })
+}
+
 type pairs struct {
 	old, now *Graph
 	seen     map[[2]string]bool

@@ -64,6 +64,14 @@ func worthTracing(err error) bool {
 // traced evaluates the script again for the places of its errors; err is returned if
 // that does not fail.
 func traced(ctx context.Context, cfg Config, name string, err error) error {
+	if _, again := newTraced(ctx, cfg).run(name); again != nil && worthTracing(again) {
+		return again
+	}
+	return err
+}
+
+// newTraced is a loader with a tracer, for a script that was evaluated before.
+func newTraced(ctx context.Context, cfg Config) *loader {
 	cfg.Print = nil
 	if cfg.Pins != nil {
 		cfg.Pins = knownPins{cfg.Pins}
@@ -72,10 +80,7 @@ func traced(ctx context.Context, cfg Config, name string, err error) error {
 	ld.trace = newTracer()
 	ld.predeclared[traceMade] = starlark.NewBuiltin(traceMade, ld.trace.record)
 	ld.predeclared[traceJoined] = starlark.NewBuiltin(traceJoined, ld.trace.join)
-	if _, again := ld.run(name); again != nil && worthTracing(again) {
-		return again
-	}
-	return err
+	return ld
 }
 
 // knownPins asks for nothing a second time.

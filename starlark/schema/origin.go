@@ -71,3 +71,18 @@ func SplitElem(elem string) (step, rest string) {
 	}
 	return elem[1:end], elem[end+1:]
 }
+
+// Part names a field of one of the objects that an artifact describes: a port of a
+// Service in manifests, say.
+type Part struct {
+	Object []string // what tells the object from others
+	Path   []any    // keys and indexes
+}
+
+// Locator is implemented by Attrs that know what their artifact describes, and of which
+// values of the script that was made.
+type Locator interface {
+	// Locate returns an error about the part, with Label and Root or Place; nil if the
+	// artifact describes no such object.
+	Locate(part Part) *Error
+}

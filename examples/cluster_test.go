@@ -140,6 +140,7 @@ func TestCluster(t *testing.T) {
 	t.Run("fixed fields", func(t *testing.T) { testFixedFields(t, c) })
 	t.Run("refused", func(t *testing.T) { testRefused(c.newLab(t)) })
 	t.Run("targets", func(t *testing.T) { testTargets(c.newLab(t)) })
+	t.Run("at once", func(t *testing.T) { testAtOnce(c.newLab(t)) })
 	t.Run("interrupted", func(t *testing.T) { testApplyInterrupted(c.newLab(t)) })
 	t.Run("flaky", func(t *testing.T) { testFlaky(c.newLab(t)) })
 	t.Run("wrong cluster", func(t *testing.T) { testWrongCluster(c.newLab(t)) })

@@ -259,6 +259,13 @@ func (o *clusterOptions) confirm(ctx context.Context, question string) error {
 	return nil
 }
 
+// hold waits until nobody else changes the sets, and keeps others from it.
+func (o *clusterOptions) hold(ctx context.Context, sets []*cluster.Set) (*cluster.Hold, error) {
+	tell, end := o.watch()
+	defer end()
+	return o.cluster.Hold(ctx, sets, cluster.Waiting{Timeout: o.timeout, Tell: tell})
+}
+
 // mark is how a verb is shown.
 func mark(t term.Term, v cluster.Verb) string {
 	switch v {

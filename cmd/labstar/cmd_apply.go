@@ -37,7 +37,8 @@ apply of a script records the cluster in labstar's settings; another cluster lat
 refused unless --context names it, or --cluster-change makes it the script's.
 
 Values of secret(…) are filled in now, from where "labstar help run" says; they are never
-shown. An apply that was interrupted is gone on with by the next one.`,
+shown. An apply that was interrupted is gone on with by the next one; of two at the same
+time the second waits for the first.`,
 		examples: `
 labstar apply
 labstar apply examples/tiny/lab.star manifests --context kind-lab
@@ -86,20 +87,29 @@ func (o *applyOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := o.cluster.Plan(ctx, sets, o.choices)
-	if err != nil {
-		return o.atTheirLines(ctx, err)
+	for {
+		plan, err := o.cluster.Plan(ctx, sets, o.choices)
+		if err != nil {
+			return o.atTheirLines(ctx, err)
+		}
+		if o.dryRun == "server" {
+			return o.showPlan(plan)
+		}
+		if err := o.ask(ctx, plan); err != nil {
+			return err
+		}
+		if err := o.guard(ctx, true); err != nil {
+			return err
+		}
+		hold, err := o.hold(ctx, plan.Sets)
+		if errors.Is(err, cluster.ErrAltered) {
+			continue // what there is to do is another thing now
+		}
+		if err != nil {
+			return err
+		}
+		return o.apply(hold, plan)
 	}
-	if o.dryRun == "server" {
-		return o.showPlan(plan)
-	}
-	if err := o.ask(ctx, plan); err != nil {
-		return err
-	}
-	if err := o.guard(ctx, true); err != nil {
-		return err
-	}
-	return o.apply(ctx, plan)
 }
 
 // listObjects tells what would be applied, in that order, without a cluster.
@@ -189,11 +199,13 @@ func question(p *cluster.Plan, hashed int) string {
 }
 
 // apply carries the plan out.
-func (o *applyOptions) apply(ctx context.Context, p *cluster.Plan) error {
+func (o *applyOptions) apply(hold *cluster.Hold, p *cluster.Plan) error {
+	defer hold.Release()
+	ctx := hold.Context
 	tell, end := o.watch()
 	w := cluster.Waiting{Timeout: o.timeout, Patience: o.patience, NoGone: o.noWait, Tell: tell}
 	began := time.Now()
-	err := o.cluster.Apply(ctx, p, o.choices, w)
+	err := o.cluster.Apply(hold, p, o.choices, w)
 	if err == nil && !o.noWait {
 		err = o.cluster.Wait(ctx, p.Objects(), w)
 	}
@@ -201,6 +213,7 @@ func (o *applyOptions) apply(ctx context.Context, p *cluster.Plan) error {
 	if pruned {
 		err = o.cluster.Prune(ctx, p, w)
 	}
+	err = hold.Cause(err)
 	end()
 	if err != nil {
 		o.tellLeft(p, pruned, err)

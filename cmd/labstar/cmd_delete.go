@@ -47,6 +47,16 @@ func (o *clusterOptions) delete(ctx context.Context, args []string) error {
 	if err := o.guard(ctx, false); err != nil {
 		return err
 	}
+	for {
+		err := o.deleteRecorded(ctx, names)
+		if !errors.Is(err, cluster.ErrAltered) {
+			return err
+		}
+	}
+}
+
+// deleteRecorded removes what is recorded now.
+func (o *clusterOptions) deleteRecorded(ctx context.Context, names []string) error {
 	sets, err := o.recorded(ctx, names)
 	if err != nil {
 		return err
@@ -72,9 +82,14 @@ func (o *clusterOptions) delete(ctx context.Context, args []string) error {
 	if err := o.confirm(ctx, fmt.Sprintf("Remove %s from %s?", plural(len(steps), "object", "objects"), o.cluster)); err != nil {
 		return err
 	}
+	hold, err := o.hold(ctx, sets)
+	if err != nil {
+		return err
+	}
+	defer hold.Release()
 	tell, end := o.watch()
 	began := time.Now()
-	err = o.cluster.Delete(ctx, sets, steps, cluster.Waiting{Timeout: o.timeout, NoGone: o.noWait, Tell: tell})
+	err = hold.Cause(o.cluster.Delete(hold.Context, sets, steps, cluster.Waiting{Timeout: o.timeout, NoGone: o.noWait, Tell: tell}))
 	end()
 	if err != nil {
 		o.tellHeld(steps, err)

@@ -35,9 +35,10 @@ type Waiting struct {
 	Tell     func(Event)   // from one goroutine at a time
 }
 
-// Apply carries out the steps of a plan, phase by phase. Those that were carried out
-// are marked as done, whatever the error.
-func (c *Cluster) Apply(ctx context.Context, p *Plan, choose Choices, w Waiting) error {
+// Apply carries out the steps of a plan whose sets are held, phase by phase. Those that
+// were carried out are marked as done, whatever the error.
+func (c *Cluster) Apply(h *Hold, p *Plan, choose Choices, w Waiting) error {
+	ctx := h.Context
 	for _, set := range p.Sets {
 		if set.there || !p.brings(set.Namespace) {
 			if err := c.begin(ctx, set); err != nil {
@@ -53,10 +54,14 @@ func (c *Cluster) Apply(ctx context.Context, p *Plan, choose Choices, w Waiting)
 			continue
 		}
 		for _, set := range p.Sets {
-			if !set.there {
-				if err := c.begin(ctx, set); err != nil {
-					return err
-				}
+			if set.there || len(set.Objects) == 0 {
+				continue
+			}
+			if err := h.arrive(set); err != nil {
+				return err
+			}
+			if err := c.begin(ctx, set); err != nil {
+				return err
 			}
 		}
 	}

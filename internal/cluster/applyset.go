@@ -37,7 +37,8 @@ type Set struct {
 	Namespace   string    // of the parent
 	Objects     []*Object // that the script has; none if it has the target no longer
 
-	there      bool // the parent is
+	there      bool   // the parent is
+	version    string // of the parent, as it was read
 	kinds      map[schema.GroupKind]bool
 	namespaces map[string]bool // of members
 }
@@ -83,7 +84,7 @@ func LabelValue(text string) string {
 func (c *Cluster) readSet(ctx context.Context, s *Set) error {
 	u, err := c.fetch(ctx, parents, s.Namespace, s.Name())
 	if apierrors.IsNotFound(err) {
-		s.kinds, s.namespaces = map[schema.GroupKind]bool{}, map[string]bool{}
+		s.there, s.version, s.kinds, s.namespaces = false, "", map[schema.GroupKind]bool{}, map[string]bool{}
 		return nil
 	}
 	if err != nil {
@@ -97,7 +98,7 @@ func (c *Cluster) readSet(ctx context.Context, s *Set) error {
 }
 
 func (s *Set) take(u *unstructured.Unstructured) {
-	s.there = true
+	s.there, s.version = true, u.GetResourceVersion()
 	s.kinds, s.namespaces = map[schema.GroupKind]bool{}, map[string]bool{}
 	for k := range strings.SplitSeq(u.GetAnnotations()[setKinds], ",") {
 		if k != "" {
@@ -150,21 +151,26 @@ func (c *Cluster) record(ctx context.Context, s *Set, kinds map[schema.GroupKind
 	slices.Sort(more)
 	annotations := map[string]any{
 		setTooling: Manager + "/v" + c.version, setKinds: strings.Join(groupKinds, ","),
-		setMore: strings.Join(more, ","), targetLabel: s.Target,
+		setMore: strings.Join(more, ","),
 	}
-	u := &unstructured.Unstructured{Object: map[string]any{
+	o := &Object{Unstructured: s.parent(annotations), res: parents}
+	if _, err := c.patch(ctx, o, true, false); err != nil {
+		return c.explain(err, "writing the ApplySet "+o.String())
+	}
+	s.there, s.kinds, s.namespaces = true, kinds, names
+	return nil
+}
+
+// parent is the object that stands for the set.
+func (s *Set) parent(annotations map[string]any) *unstructured.Unstructured {
+	annotations[targetLabel] = s.Target
+	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap",
 		"metadata": map[string]any{
 			"name": s.Name(), "namespace": s.Namespace, "annotations": annotations,
 			"labels": map[string]any{setID: s.ID(), managedBy: Manager, labLabel: LabelValue(s.Lab), targetLabel: LabelValue(s.Target)},
 		},
 	}}
-	o := &Object{Unstructured: u, res: parents}
-	if _, err := c.patch(ctx, o, true, false); err != nil {
-		return c.explain(err, "writing the ApplySet "+o.String())
-	}
-	s.there, s.kinds, s.namespaces = true, kinds, names
-	return nil
 }
 
 // wanted are the kinds and namespaces of what the script has.

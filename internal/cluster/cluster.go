@@ -3,9 +3,11 @@
 //	c, err := cluster.Connect(cluster.Options{})          // the user's kubeconfig; no request yet
 //	objects, err := cluster.Parse(manifests)
 //	plan, err := c.Plan(ctx, []*cluster.Set{set}, opts)   // asks; changes nothing
-//	err = c.Apply(ctx, plan, opts)                        // server-side apply, in order of dependency
-//	err = c.Wait(ctx, plan.Objects(), opts)               // until ready, or a reason why not
-//	err = c.Prune(ctx, plan, opts)                        // what the script no longer has
+//	hold, err := c.Hold(ctx, plan.Sets, opts)             // keeps others from changing them
+//	err = c.Apply(hold, plan, opts)                       // server-side apply, in order of dependency
+//	err = c.Wait(hold.Context, plan.Objects(), opts)      // until ready, or a reason why not
+//	err = c.Prune(hold.Context, plan, opts)               // what the script no longer has
+//	hold.Release()
 //
 // A Plan is made by the server: every object is applied in a dry run, so that what
 // would be refused (an unknown field, a conflict, a field that can't be changed) is

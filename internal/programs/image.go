@@ -236,5 +236,5 @@ func (im *Image) suggest(name string) string {
 	if s := schema.Suggest(name, bases); s != "" {
 		return fmt.Sprintf(" (did you mean %q?)", s)
 	}
-	return ": add to its layers what has it"
+	return "; add to its layers what has it"
 }

@@ -149,12 +149,7 @@ func (x explainer) OpenBlob(ctx context.Context, d action.Digest) (action.Blob, 
 }
 
 func (x explainer) readLive(d action.Digest) ([]byte, error) {
-	r, err := x.live.Open(d)
-	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(r)
-	return b, errors.Join(err, r.Close())
+	return x.live.ReadAll(d)
 }
 
 // readText returns a small text file's content.

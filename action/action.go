@@ -20,6 +20,7 @@ package action
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -182,10 +183,31 @@ type Source struct {
 	Kind   OutputKind
 	Digest Digest // of the file's bytes, or of the root Directory
 	// Open gives the bytes of a content digest that is part of the source: the
-	// file itself, or a file or encoded Directory of the tree. It is called once
-	// for each, when a build first needs it.
+	// file itself, or a file or encoded Directory of the tree. A file may have been
+	// changed since: whoever reads compares, as ReadAll does.
 	Open func(d Digest) (io.ReadCloser, error)
 	Path string // as the script names it
+}
+
+// ReadAll returns the bytes of a content digest that is part of the source.
+func (s *Source) ReadAll(d Digest) ([]byte, error) {
+	r, err := s.Open(d)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", s.Path, err)
+	}
+	b, err := io.ReadAll(r)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", s.Path, err)
+	}
+	return b, s.Compare(d, Of(b))
+}
+
+// Compare returns an error if what was read is not what the evaluation saw.
+func (s *Source) Compare(want, got Digest) error {
+	if got != want {
+		return fmt.Errorf("%s was changed after the script was evaluated: got %s, want %s; run again", s.Path, got, want)
+	}
+	return nil
 }
 
 // Definition is the digest of the action's definition; see the package comment.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -78,12 +77,7 @@ func content(v starlark.Value) (string, error) {
 		if src.Digest.Size > maxPage {
 			return "", fmt.Errorf("got a page of %d bytes, want at most %d", src.Digest.Size, maxPage)
 		}
-		r, err := src.Open(src.Digest)
-		if err != nil {
-			return "", err
-		}
-		defer r.Close()
-		b, err := io.ReadAll(r)
+		b, err := src.ReadAll(src.Digest)
 		return string(b), err
 	}
 	return "", fmt.Errorf("got %s, want a file or a string", v.Type())

@@ -3,7 +3,6 @@ package k8s
 import (
 	"encoding/base64"
 	"fmt"
-	"io"
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
@@ -107,12 +106,7 @@ func content(a *schema.Artifact) (text string, isText bool, err error) {
 	if src.Digest.Size > maxData {
 		return "", false, fmt.Errorf("got a file of %d bytes, want at most %d: put it into an image or a volume", src.Digest.Size, maxData)
 	}
-	r, err := src.Open(src.Digest)
-	if err != nil {
-		return "", false, err
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
+	b, err := src.ReadAll(src.Digest)
 	return string(b), utf8.Valid(b), err
 }
 

@@ -16,7 +16,6 @@ package npm
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -98,12 +97,7 @@ func read(f *schema.Artifact) ([]byte, error) {
 	if src.Digest.Size > maxLock {
 		return nil, fmt.Errorf("got a file of %d bytes, want at most %d", src.Digest.Size, maxLock)
 	}
-	r, err := src.Open(src.Digest)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
+	return src.ReadAll(src.Digest)
 }
 
 // scripts reports packages with an install script that the script does not know of,

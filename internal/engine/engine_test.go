@@ -231,7 +231,7 @@ func TestChangedSource(t *testing.T) {
 	src := s.Source(action.Source{Kind: action.File, Digest: action.Of([]byte("as seen")), Path: "x",
 		Open: func(action.Digest) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("as it is")), nil }}, "x", nil)
 	rep, err := e.Build(t.Context(), []*action.Artifact{makeAction(t, s, concat, params{ID: "c"}, src)})
-	if err != nil || rep.Failed != 1 || !strings.Contains(rep.Errors[0].Error(), "changed while it was read") {
+	if err != nil || rep.Failed != 1 || !strings.Contains(rep.Errors[0].Error(), "changed after the script was evaluated") {
 		t.Errorf("got %+v, %v", rep, err)
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/jobserver"
@@ -146,7 +149,25 @@ func (e *Engine) ingest(ctx context.Context, src *action.Source) error {
 	if e.opts.Store.HasTree(src.Digest) {
 		return nil
 	}
-	return e.ingestDir(ctx, src, src.Digest)
+	t := sourceTree{src: src, seen: map[action.Digest]bool{}}
+	if err := t.list(src.Digest); err != nil {
+		return err
+	}
+	// Reading and hashing take as many cores as there are.
+	files, below := errgroup.WithContext(ctx)
+	files.SetLimit(runtime.GOMAXPROCS(0))
+	for _, d := range t.files {
+		files.Go(func() error { return e.ingestBlob(below, src, d) })
+	}
+	if err := files.Wait(); err != nil {
+		return err
+	}
+	for _, dir := range t.dirs {
+		if _, err := e.opts.Store.PutDirectory(ctx, dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Engine) ingestBlob(ctx context.Context, src *action.Source, d action.Digest) error {
@@ -167,28 +188,37 @@ func (e *Engine) ingestBlob(ctx context.Context, src *action.Source, d action.Di
 		return fmt.Errorf("reading %s: %w", src.Path, err)
 	}
 	got, err := w.Commit()
-	if err == nil && got != d {
-		err = fmt.Errorf("%s changed while it was read: got %s, want %s; run again", src.Path, got, d)
+	if err != nil {
+		return err
 	}
-	return err
+	return src.Compare(d, got)
 }
 
-func (e *Engine) ingestDir(ctx context.Context, src *action.Source, d action.Digest) error {
-	dir, err := openDirectory(src, d)
+// sourceTree lists what a local tree consists of, each once, a directory after
+// those below it.
+type sourceTree struct {
+	src   *action.Source
+	seen  map[action.Digest]bool
+	files []action.Digest
+	dirs  []*action.Directory
+}
+
+func (t *sourceTree) list(d action.Digest) error {
+	dir, err := openDirectory(t.src, d)
 	if err != nil {
 		return err
 	}
 	for _, n := range dir.Nodes {
-		switch n.Kind {
-		case action.Dir:
-			err = e.ingestDir(ctx, src, n.Digest)
-		case action.Regular:
-			err = e.ingestBlob(ctx, src, n.Digest)
+		if n.Kind != action.Dir && n.Kind != action.Regular || t.seen[n.Digest] {
+			continue
 		}
-		if err != nil {
+		t.seen[n.Digest] = true
+		if n.Kind == action.Regular {
+			t.files = append(t.files, n.Digest)
+		} else if err := t.list(n.Digest); err != nil {
 			return err
 		}
 	}
-	_, err = e.opts.Store.PutDirectory(ctx, dir)
-	return err
+	t.dirs = append(t.dirs, dir)
+	return nil
 }

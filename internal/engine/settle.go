@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -106,13 +105,9 @@ func (w withSources) Directory(ctx context.Context, d action.Digest) (*action.Di
 
 // openDirectory reads one directory of a local tree.
 func openDirectory(src *action.Source, d action.Digest) (*action.Directory, error) {
-	r, err := src.Open(d)
+	b, err := src.ReadAll(d)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", src.Path, err)
-	}
-	b, err := io.ReadAll(r)
-	if err := errors.Join(err, r.Close()); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", src.Path, err)
+		return nil, err
 	}
 	return action.DecodeDirectory(b)
 }

@@ -138,7 +138,7 @@ func (f *files) File(c *schema.Call, p string) (action.Source, error) {
 // source records that the file was read.
 func (f *files) source(where place, d action.Digest) action.Source {
 	f.record(where.name(), d, action.File)
-	open := func(d action.Digest) (io.ReadCloser, error) { return openChecked(where, d) }
+	open := func(action.Digest) (io.ReadCloser, error) { return where.fsys.Open(where.path) }
 	return action.Source{Kind: action.File, Digest: d, Open: open, Path: where.name()}
 }
 
@@ -195,12 +195,21 @@ func (f *files) ReadFile(c *schema.Call, p string) ([]byte, error) {
 
 // digest hashes a regular file, or remembers its digest.
 func (f *files) digest(where place, fi fs.FileInfo) (action.Digest, error) {
-	cache, cached := f.ld.cfg.StatCache, f.cached(where)
-	if cached {
-		if d, ok := cache.Lookup(where.path, fi); ok {
-			return d, nil
-		}
+	if d, ok := f.remembered(where, fi); ok {
+		return d, nil
 	}
+	return f.hash(where, fi)
+}
+
+func (f *files) remembered(where place, fi fs.FileInfo) (action.Digest, bool) {
+	if !f.cached(where) {
+		return action.Digest{}, false
+	}
+	return f.ld.cfg.StatCache.Lookup(where.path, fi)
+}
+
+// hash hashes a regular file. It is safe for several goroutines.
+func (f *files) hash(where place, fi fs.FileInfo) (action.Digest, error) {
 	file, err := where.fsys.Open(where.path)
 	if err != nil {
 		return action.Digest{}, err
@@ -229,8 +238,8 @@ func (f *files) digest(where place, fi fs.FileInfo) (action.Digest, error) {
 		return action.Digest{}, err
 	case after.Size() != d.Size || after.Size() != fi.Size() || !after.ModTime().Equal(fi.ModTime()):
 		return action.Digest{}, errors.New("the file was changed while it was read: run again")
-	case cached:
-		cache.Store(where.path, fi, d)
+	case f.cached(where):
+		f.ld.cfg.StatCache.Store(where.path, fi, d)
 	}
 	return d, nil
 }
@@ -242,31 +251,3 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }
 func (f *files) cached(where place) bool {
 	return f.ld.cfg.StatCache != nil && f.ld.cfg.Dir != "" && where.prefix == ""
 }
-
-// openChecked opens content that was hashed before; a file that has changed
-// since is an error when the last byte is read.
-func openChecked(where place, d action.Digest) (io.ReadCloser, error) {
-	f, err := where.fsys.Open(where.path)
-	if err != nil {
-		return nil, err
-	}
-	return &checked{file: f, h: action.NewHasher(), want: d, name: where.name()}, nil
-}
-
-type checked struct {
-	file fs.File
-	h    *action.Hasher
-	want action.Digest
-	name string
-}
-
-func (c *checked) Read(p []byte) (int, error) {
-	n, err := c.file.Read(p)
-	c.h.Write(p[:n])
-	if errors.Is(err, io.EOF) && c.h.Digest() != c.want {
-		return n, fmt.Errorf("%s was changed after the script was evaluated: run again", c.name)
-	}
-	return n, err
-}
-
-func (c *checked) Close() error { return c.file.Close() }

@@ -203,12 +203,7 @@ func TestChangedFile(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "www/index.html"), "changed")
 	src := mod.Global("x").(*schema.Artifact).Action.Source
-	r, err := src.Open(src.Digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := io.ReadAll(r); err == nil || !strings.Contains(err.Error(), "changed after the script was evaluated") {
+	if _, err := src.ReadAll(src.Digest); err == nil || !strings.Contains(err.Error(), "changed after the script was evaluated") {
 		t.Errorf("got %v, want that the file was changed", err)
 	}
 }

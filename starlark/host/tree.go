@@ -6,7 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"runtime"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/starlark/schema"
@@ -24,7 +27,23 @@ type walk struct {
 	root             place
 	include, exclude []*pattern
 	count            int
+	unhashed         []unhashed
 	treeContent
+}
+
+// folder is a folder of the tree in which some digests are not known yet.
+type folder struct {
+	path  string
+	nodes []action.Node
+	below map[int]*folder // by the index of a node
+}
+
+// unhashed is a file that the stat cache does not know.
+type unhashed struct {
+	in    *folder
+	index int // of the node
+	where place
+	fi    fs.FileInfo
 }
 
 // treeContent is what the build needs of a tree: it must not keep the whole
@@ -55,7 +74,14 @@ func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (actio
 	} else if !fi.IsDir() {
 		return action.Source{}, fmt.Errorf("%q is a file, want a folder", p)
 	}
-	d, _, err := w.dir(where.path, nil)
+	top, err := w.dir(where.path, nil)
+	if err != nil {
+		return action.Source{}, err
+	}
+	if err := w.hash(); err != nil {
+		return action.Source{}, err
+	}
+	d, err := w.encode(top)
 	if err != nil {
 		return action.Source{}, err
 	}
@@ -81,87 +107,133 @@ func (t treeContent) open(d action.Digest) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(b)), nil
 	}
 	if p, ok := t.files[d]; ok {
-		return openChecked(p, d)
+		return p.fsys.Open(p.path)
 	}
 	return nil, fmt.Errorf("tree %s has nothing with the digest %s", t.name, d)
 }
 
-// dir encodes the folder at p and what is below it. A folder in which nothing
-// matches is left out (kept is false), unless everything is asked for.
-func (w *walk) dir(p string, parts []string) (d action.Digest, kept bool, err error) {
+// dir lists the folder at p and what is below it; nil if nothing matches, unless
+// everything is asked for.
+func (w *walk) dir(p string, parts []string) (*folder, error) {
 	if len(parts) > maxTreeDepth {
-		return d, false, fmt.Errorf("folders nested more than %d deep in %s", maxTreeDepth, w.root.name())
+		return nil, fmt.Errorf("folders nested more than %d deep in %s", maxTreeDepth, w.root.name())
 	}
 	if err := w.reader.ld.context().Err(); err != nil {
-		return d, false, err
+		return nil, err
 	}
 	entries, err := fs.ReadDir(w.root.fsys, p)
 	if err != nil {
-		return d, false, fmt.Errorf("reading the folder %s: %w", p, err)
+		return nil, fmt.Errorf("reading the folder %s: %w", p, err)
 	}
-	out := action.Directory{Attr: action.Attr{Mode: action.ModeDir}}
+	out := &folder{path: p}
 	for _, e := range entries {
 		below := append(parts[:len(parts):len(parts)], e.Name())
 		if anyMatch(w.exclude, below, false) {
 			continue
 		}
-		n, keep, err := w.node(e, path.Join(p, e.Name()), below)
-		if err != nil {
-			return d, false, err
-		}
-		if keep {
-			out.Nodes = append(out.Nodes, n)
+		if err := w.node(out, e, path.Join(p, e.Name()), below); err != nil {
+			return nil, err
 		}
 	}
-	out.Sort()
-	if err := out.Validate(); err != nil {
-		return d, false, fmt.Errorf("reading the folder %s: %w", p, err)
+	if len(out.nodes) == 0 && len(w.include) > 0 && len(parts) > 0 {
+		return nil, nil
 	}
-	b := out.Encode()
-	d = action.Of(b)
-	w.dirs[d] = b
-	return d, len(out.Nodes) > 0 || len(w.include) == 0, nil
+	return out, nil
 }
 
-func (w *walk) node(e fs.DirEntry, p string, parts []string) (n action.Node, keep bool, err error) {
-	n.Name = e.Name()
+// node adds an entry to the folder that it is in, if it is asked for.
+func (w *walk) node(to *folder, e fs.DirEntry, p string, parts []string) error {
+	n := action.Node{Name: e.Name()}
 	if e.IsDir() {
 		whole := len(w.include) == 0 || anyMatch(w.include, parts, false)
 		if !whole && !anyMatch(w.include, parts, true) {
-			return n, false, nil
+			return nil
 		}
+		sub, err := w.dir(p, parts)
+		if sub == nil || err != nil {
+			return err
+		}
+		if to.below == nil {
+			to.below = map[int]*folder{}
+		}
+		to.below[len(to.nodes)] = sub
 		n.Kind = action.Dir
-		n.Digest, keep, err = w.dir(p, parts)
-		return n, keep, err
+		to.nodes = append(to.nodes, n)
+		return nil
 	}
 	if len(w.include) > 0 && !anyMatch(w.include, parts, false) {
-		return n, false, nil
+		return nil
 	}
 	if w.count++; w.count > maxTreeFiles {
-		return n, false, fmt.Errorf("more than %d files in %s: give patterns that leave some out", maxTreeFiles, w.root.name())
+		return fmt.Errorf("more than %d files in %s: give patterns that leave some out", maxTreeFiles, w.root.name())
 	}
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
-		n.Kind, n.Attr.Mode = action.Symlink, action.ModeSymlink
-		n.Target, err = w.link(p)
-		return n, true, err
+		target, err := w.link(p)
+		n.Kind, n.Attr.Mode, n.Target = action.Symlink, action.ModeSymlink, target
+		to.nodes = append(to.nodes, n)
+		return err
 	case !e.Type().IsRegular():
-		return n, false, fmt.Errorf("%s is neither a file, a folder nor a symlink: exclude it", p)
+		return fmt.Errorf("%s is neither a file, a folder nor a symlink: exclude it", p)
 	}
 	fi, err := e.Info()
 	if err != nil {
-		return n, false, fmt.Errorf("reading %s: %w", p, err)
+		return fmt.Errorf("reading %s: %w", p, err)
 	}
 	where := place{w.root.fsys, w.root.prefix, p}
 	n.Kind, n.Attr.Mode = action.Regular, action.ModeFile
 	if fi.Mode()&0o100 != 0 {
 		n.Attr.Mode = action.ModeExec
 	}
-	if n.Digest, err = w.reader.digest(where, fi); err != nil {
-		return n, false, fmt.Errorf("reading %s: %w", p, err)
+	if d, ok := w.reader.remembered(where, fi); ok {
+		n.Digest = d
+		w.files[d] = where
+	} else {
+		w.unhashed = append(w.unhashed, unhashed{to, len(to.nodes), where, fi})
 	}
-	w.files[n.Digest] = where
-	return n, true, nil
+	to.nodes = append(to.nodes, n)
+	return nil
+}
+
+// hash fills in the digests that are not known, on all cores.
+func (w *walk) hash() error {
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, u := range w.unhashed {
+		g.Go(func() error {
+			d, err := w.reader.hash(u.where, u.fi)
+			if err != nil {
+				return fmt.Errorf("reading %s: %w", u.where.path, err)
+			}
+			u.in.nodes[u.index].Digest = d
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, u := range w.unhashed {
+		w.files[u.in.nodes[u.index].Digest] = u.where
+	}
+	return nil
+}
+
+// encode encodes a folder, and those below it before.
+func (w *walk) encode(f *folder) (d action.Digest, err error) {
+	for i, sub := range f.below {
+		if f.nodes[i].Digest, err = w.encode(sub); err != nil {
+			return d, err
+		}
+	}
+	out := action.Directory{Attr: action.Attr{Mode: action.ModeDir}, Nodes: f.nodes}
+	out.Sort()
+	if err := out.Validate(); err != nil {
+		return d, fmt.Errorf("reading the folder %s: %w", f.path, err)
+	}
+	b := out.Encode()
+	d = action.Of(b)
+	w.dirs[d] = b
+	return d, nil
 }
 
 // link reads a symlink, which must stay inside the tree.

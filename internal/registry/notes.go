@@ -15,7 +15,8 @@ type Notes interface {
 }
 
 // book is what is known of one registry from earlier runs: uploads that were
-// not finished, and which repository has a blob, to mount it from there.
+// not finished, which repository has a blob, to mount it from there, and what
+// blobs the image has that a tag was given.
 type book struct {
 	in   Notes // nil: nothing is kept
 	name string
@@ -28,6 +29,13 @@ type book struct {
 type noted struct {
 	Uploads map[string]pending `json:"uploads,omitempty"` // by repository@digest
 	Blobs   map[string]string  `json:"blobs,omitempty"`   // the repository's path, by digest
+	Tags    map[string]tagged  `json:"tags,omitempty"`    // by repository:tag
+}
+
+// tagged is an image that was pushed.
+type tagged struct {
+	Digest string   `json:"digest"`
+	Blobs  []string `json:"blobs"`
 }
 
 type pending struct {
@@ -40,6 +48,7 @@ type pending struct {
 const (
 	pendingFor = 7 * 24 * time.Hour
 	maxBlobs   = 5000
+	maxTags    = 200
 )
 
 func newBook(in Notes, registry string) *book { return &book{in: in, name: "registry-" + registry} }
@@ -47,7 +56,7 @@ func newBook(in Notes, registry string) *book { return &book{in: in, name: "regi
 // load reads the note anew: other processes write it too, and whoever is last
 // should lose little of theirs.
 func (n *book) load() {
-	n.known = noted{Uploads: map[string]pending{}, Blobs: map[string]string{}}
+	n.known = noted{Uploads: map[string]pending{}, Blobs: map[string]string{}, Tags: map[string]tagged{}}
 	if n.in == nil {
 		return
 	}
@@ -58,6 +67,13 @@ func (n *book) load() {
 		if time.Since(p.At) > pendingFor {
 			delete(n.known.Uploads, k)
 		}
+	}
+}
+
+func (n *book) loadOnce() {
+	if !n.read {
+		n.load()
+		n.read = true
 	}
 }
 
@@ -85,10 +101,7 @@ func (n *book) upload(r *Repository, d v1.Descriptor) (location string, offset i
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.read {
-		n.load()
-		n.read = true
-	}
+	n.loadOnce()
 	p := n.known.Uploads[noteKey(r, d)]
 	return p.Location, p.Offset
 }
@@ -106,19 +119,53 @@ func (n *book) forget(r *Repository, d v1.Descriptor) {
 	n.change(func(k *noted) { delete(k.Uploads, noteKey(r, d)) })
 }
 
-// has notes that the repository has blobs.
-func (n *book) has(r *Repository, blobs []v1.Descriptor) {
-	if n == nil {
-		return
-	}
+// has notes that the repository has an image under a tag, with its blobs.
+func (n *book) has(r *Repository, tag string, image v1.Hash, blobs []v1.Descriptor) {
 	n.change(func(k *noted) {
 		if len(k.Blobs) > maxBlobs {
 			k.Blobs = map[string]string{}
 		}
+		if len(k.Tags) > maxTags {
+			k.Tags = map[string]tagged{}
+		}
+		t := tagged{Digest: image.String()}
 		for _, d := range blobs {
 			k.Blobs[d.Digest.String()] = r.Path()
+			t.Blobs = append(t.Blobs, d.Digest.String())
 		}
+		k.Tags[r.Path()+":"+tag] = t
 	})
+}
+
+// of returns the blobs of an image that a tag names now, nil if that is not the one
+// that an earlier run pushed. A registry keeps what a tag needs: they are there.
+func (n *book) of(r *Repository, tag string, image v1.Hash) map[string]bool {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loadOnce()
+	t := n.known.Tags[r.Path()+":"+tag]
+	if t.Digest != image.String() {
+		return nil
+	}
+	blobs := map[string]bool{}
+	for _, d := range t.Blobs {
+		blobs[d] = true
+	}
+	return blobs
+}
+
+// met reports whether an earlier run brought the blob to the registry.
+func (n *book) met(d v1.Descriptor) bool {
+	if n == nil {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loadOnce()
+	return n.known.Blobs[d.Digest.String()] != ""
 }
 
 // where returns another repository of the registry that has the blob, or "".
@@ -128,10 +175,7 @@ func (n *book) where(r *Repository, d v1.Descriptor) string {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.read {
-		n.load()
-		n.read = true
-	}
+	n.loadOnce()
 	if at := n.known.Blobs[d.Digest.String()]; at != r.Path() {
 		return at
 	}

@@ -86,21 +86,30 @@ type push struct {
 	repo  *Repository
 	notes *book
 	tell  func(Blob)
+	live  map[string]bool // blobs of the image that the tag names so far, if it is known
 
 	mu  sync.Mutex
 	out *Pushed
 }
+
+// maxUnasked is the size of a blob, in bytes, up to which sending it costs a
+// registry no more than saying whether it has it.
+const maxUnasked = 16 << 10
 
 func (j *push) run(ctx context.Context, tag string) error {
 	now, err := j.repo.Resolve(ctx, tag)
 	if err != nil && !IsNotFound(err) {
 		return err
 	}
+	if err == nil {
+		j.live = j.notes.of(j.repo, tag, now.Digest)
+	}
 	if err == nil && now.Digest == j.img.Root.Digest {
 		j.skip()
 	} else if err := j.manifests(ctx, tag); err != nil {
 		return err
 	}
+	j.live = nil // it is of the image alone
 	for _, r := range j.img.Referrers {
 		if err := j.referrer(ctx, r); err != nil {
 			return err
@@ -125,12 +134,15 @@ func (j *push) manifests(ctx context.Context, tag string) error {
 		}
 		err := j.put(ctx, tag)
 		var e *Error
-		if try == 0 && errors.As(err, &e) && e.has("MANIFEST_BLOB_UNKNOWN") {
-			j.p.forget(j.repo, blobs) // swept by the registry since it said that it has it
+		// Blobs may be lost since the registry said that it has them, or since they went
+		// there; not all registries have the right word for it.
+		if try == 0 && errors.As(err, &e) && (e.has("MANIFEST_BLOB_UNKNOWN") || j.live != nil) {
+			j.p.forget(j.repo, blobs)
+			j.live = nil
 			continue
 		}
 		if err == nil {
-			j.notes.has(j.repo, blobs)
+			j.notes.has(j.repo, tag, j.img.Root.Digest, blobs)
 		}
 		return err
 	}
@@ -227,9 +239,15 @@ func (j *push) blob(ctx context.Context, d v1.Descriptor) error {
 }
 
 func (j *push) bring(ctx context.Context, d v1.Descriptor, from []string) error {
-	have, err := j.repo.Has(ctx, d)
-	if err != nil {
-		return err
+	have := j.live[d.Digest.String()]
+	// One file was changed and what came of it is sent for the first time: of what is
+	// as small the registry isn't asked.
+	fresh := j.live != nil && d.Size <= maxUnasked && len(from) == 0 && !j.notes.met(d)
+	if !have && !fresh {
+		var err error
+		if have, err = j.repo.Has(ctx, d); err != nil {
+			return err
+		}
 	}
 	if have {
 		j.ended(d, there)

@@ -252,6 +252,68 @@ func TestPushChangedLayer(t *testing.T) {
 	}
 }
 
+// The tag names what this store pushed last: what that image has is not asked for, nor
+// what is small and new. Six requests are left.
+func TestPushEdited(t *testing.T) {
+	for kind, start := range registries {
+		t.Run(kind, func(t *testing.T) {
+			proxy := registrytest.NewProxy(t, start(t))
+			old, notes := testImage(t, 1, large, small)
+			push := func(seed int) (*Image, *Pushed) {
+				t.Helper()
+				img, _ := testImage(t, 1, large, small+seed)
+				proxy.Reset()
+				got, err := pushTo(t, quickClient(Options{}), notes, img, proxy.Host(), "lab/web")
+				if err != nil {
+					t.Fatal(err)
+				}
+				whole(t, proxy.Host()+"/lab/web:1.0")
+				return img, got
+			}
+			if _, err := pushTo(t, quickClient(Options{}), notes, old, proxy.Host(), "lab/web"); err != nil {
+				t.Fatal(err)
+			}
+			requests := func() (heads, posts, puts int) {
+				return proxy.Count("HEAD"), proxy.Count("POST"), proxy.Count("PUT")
+			}
+			proxy.Reset()
+			img, _ := testImage(t, 1, large, small+1)
+			got, err := pushTo(t, quickClient(Options{}), notes, img, proxy.Host(), "lab/web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h, po, pu := requests(); h != 1 || po != 2 || pu != 3 || got.There != 1 || got.Sent != 2 {
+				t.Errorf("%d HEAD, %d POST, %d PUT, want 1, 2, 3: %+v", h, po, pu, got)
+			}
+			// Someone else moved the tag: nothing is known of what is there.
+			other, others := testImage(t, 9, small)
+			if _, err := pushTo(t, quickClient(Options{}), others, other, proxy.Host(), "lab/web"); err != nil {
+				t.Fatal(err)
+			}
+			if _, got := push(2); got.There != 1 || proxy.Count("HEAD") < 4 {
+				t.Errorf("%d HEAD: %+v", proxy.Count("HEAD"), got)
+			}
+			// The registry has lost a layer of what the tag names.
+			last := img.Root.Layers[0].Digest.String()
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, proxy.URL+"/v2/lab/web/blobs/"+last, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusAccepted {
+				t.Fatalf("deleting the layer: %s", resp.Status)
+			}
+			if _, got := push(3); got.Bytes < large {
+				t.Errorf("the layer that was lost did not go again: %+v", got)
+			}
+		})
+	}
+}
+
 // A blob that another repository of the registry has is mounted from there:
 // in the same run, and by what an earlier run left in the notes.
 func TestMount(t *testing.T) {

@@ -97,11 +97,17 @@ func (e *Engine) spec(ctx context.Context, r *action.Resolved, scratch string) (
 		mounts = append(mounts, action.PathInput{Path: m.Path, Kind: in.Kind, Digest: in.Digest})
 	}
 	for _, m := range mounts {
-		p, err := hostPath(ctx, st, m.Kind, m.Digest)
+		in := sandbox.Mount{Target: m.Path}
+		var err error
+		if m.Kind == action.Tree {
+			in, err = e.treeMount(ctx, r, m.Digest, m.Path)
+		} else {
+			in.Source, err = filePath(ctx, st, m.Digest)
+		}
 		if err != nil {
 			return nil, err
 		}
-		spec.Inputs = append(spec.Inputs, sandbox.Mount{Source: p, Target: m.Path})
+		spec.Inputs = append(spec.Inputs, in)
 	}
 	if c.Work != "" {
 		p, err := st.TreePath(ctx, byName[c.Work].Digest)
@@ -127,14 +133,11 @@ func (e *Engine) spec(ctx context.Context, r *action.Resolved, scratch string) (
 	return spec, nil
 }
 
-// hostPath returns where the store shows an artifact's content. Files have
-// their run bit set, so that a script or program that is an input can be run; but
+// filePath returns where the store shows a file. It has its
+// run bit set, so that a script or program that is an input can be run; but
 // a large one that can be neither (an image of a disk) is shown as it is kept,
 // since another mode is another copy.
-func hostPath(ctx context.Context, st store.Store, k action.OutputKind, d action.Digest) (string, error) {
-	if k == action.Tree {
-		return st.TreePath(ctx, d)
-	}
+func filePath(ctx context.Context, st store.Store, d action.Digest) (string, error) {
 	exec := true
 	if d.Size > largeInput {
 		var err error

@@ -86,6 +86,9 @@ func Prepare(spec *Spec) error {
 // Mount lays the host file or folder Source at the absolute path Target.
 type Mount struct {
 	Source, Target string
+	// Over are host folders laid over the folder Source, lowest first; read-only. It
+	// is for Spec.Inputs alone.
+	Over []string
 	// Write lets the command write to it. No action has that: what it left there
 	// would be in no key. It is for what a user runs by hand.
 	Write bool

@@ -42,6 +42,8 @@ type Store interface {
 	// first use by hard links, immutable, kept while this process runs. Owners,
 	// devices and set-id bits are not shown (they are in the directories).
 	TreePath(ctx context.Context, root action.Digest) (string, error)
+	// Shown reports whether TreePath of root makes nothing.
+	Shown(root action.Digest) bool
 	// BlobPath returns a host file that holds the blob, for mounting. It is
 	// read-only, and has the run bit if exec is set.
 	BlobPath(ctx context.Context, d action.Digest, exec bool) (string, error)

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -163,6 +164,11 @@ func (c *Command) Path(name string) (string, error) {
 			return in.Source, nil
 		}
 		if rest, ok := strings.CutPrefix(name, in.Target+"/"); ok {
+			for _, over := range slices.Backward(in.Over) {
+				if _, err := os.Lstat(filepath.Join(over, rest)); err == nil {
+					return filepath.Join(over, rest), nil
+				}
+			}
 			return filepath.Join(in.Source, rest), nil
 		}
 	}

@@ -27,6 +27,7 @@ type plan struct {
 	points  map[string]bool
 	upper   string // Result.Upper
 	command slot   // its pid
+	inputs  int    // those that are overlays
 }
 
 // Places on the tmpfs, the child's working folder while it mounts.
@@ -35,6 +36,7 @@ const (
 	devDir      = "d"
 	rootDir     = "r"
 	buildDir    = "b"
+	inputDir    = "i" // and a number, of an input that is an overlay
 )
 
 // maxLayers is how many folders one overlay takes: the kernel's limit is 500,
@@ -93,7 +95,7 @@ func check(spec *sandbox.Spec) error {
 		}
 	}
 	for _, in := range spec.Inputs {
-		host = append(host, in.Source)
+		host = append(append(host, in.Source), in.Over...)
 		if !path.IsAbs(in.Target) || path.Clean(in.Target) != in.Target || in.Target == "/" {
 			bad("laying %s: got target %q, want a clean absolute path below /", in.Source, in.Target)
 		}
@@ -178,6 +180,9 @@ func (p *plan) targets() ([]mount, error) {
 		step := "laying " + in.Source + " at " + in.Target
 		errs = append(errs, add(in.Target, fi.IsDir(), func() slot {
 			p.step = step
+			if len(in.Over) > 0 {
+				return p.layered(append([]string{in.Source}, in.Over...))
+			}
 			if in.Write {
 				return p.clone(in.Source, writable)
 			}
@@ -302,6 +307,15 @@ func (p *plan) links(prefix string, host []string) []string {
 		groups = append(groups, group)
 	}
 	return groups
+}
+
+// layered opens the overlay of host folders, lowest first.
+func (p *plan) layered(host []string) slot {
+	p.inputs++
+	name := inputDir + strconv.Itoa(p.inputs)
+	p.mkdir(name)
+	p.overlay(name, unix.MS_RDONLY, p.links(name+"l", host), "")
+	return p.clone(name, readOnly)
 }
 
 func (p *plan) mkdir(name string) { p.call(unix.SYS_MKDIRAT, unix.AT_FDCWD, name, 0o755) }

@@ -116,17 +116,21 @@ func files(t *testing.T, content map[string]string) string {
 // copying is the environment of the program "copy".
 func copying(from, to string) []string { return []string{"FROM=" + from, "TO=" + to} }
 
-// layers: a higher folder of the root hides a lower one, an input hides both.
+// layers: a higher folder of the root hides a lower one, an input hides both, and what
+// is laid over an input hides the input.
 func layers(t *testing.T, prepare Prepare) {
 	low := files(t, map[string]string{"data/low": "low", "data/both": "low", "data/in": "low"})
 	high := files(t, map[string]string{"data/high": "high", "data/both": "high"})
 	in := files(t, map[string]string{"file": "input", "tree/deep/file": "deep"})
+	over, top := files(t, map[string]string{"deep/both": "over", "deep/over": "over"}), files(t, map[string]string{"deep/both": "top"})
 	for from, want := range map[string]string{
+		"/in/laid/deep/file": "deep", "/in/laid/deep/over": "over", "/in/laid/deep/both": "top",
 		"/data/low": "low", "/data/high": "high", "/data/both": "high", "/data/in": "input", "/in/new/deep/file": "deep", "/in/file": "input",
 	} {
 		spec := &sandbox.Spec{Root: []string{low, high}, Env: copying(from, "out"), Inputs: []sandbox.Mount{
 			{Source: filepath.Join(in, "file"), Target: "/data/in"}, {Source: filepath.Join(in, "file"), Target: "/in/file"},
 			{Source: filepath.Join(in, "tree"), Target: "/in/new"},
+			{Source: filepath.Join(in, "tree"), Target: "/in/laid", Over: []string{over, top}},
 		}}
 		if res, out := run(t, prepare, "copy", spec); res.ExitCode != 0 || out != want {
 			t.Errorf("%s: got %q with exit code %d, want %q", from, out, res.ExitCode, want)
@@ -137,10 +141,11 @@ func layers(t *testing.T, prepare Prepare) {
 // readOnly: nothing but the build folder can be written to.
 func readOnly(t *testing.T, prepare Prepare) {
 	in := files(t, map[string]string{"file": "input"})
-	for _, to := range []string{"/in/tree/file", "/in/tree/new", "/data/file", "/new"} {
+	over := files(t, map[string]string{"over": "over"})
+	for _, to := range []string{"/in/tree/file", "/in/tree/new", "/in/laid/file", "/in/laid/over", "/in/laid/new", "/data/file", "/new"} {
 		spec := &sandbox.Spec{
 			Root: []string{files(t, map[string]string{"data/file": "root"})}, Env: copying("/in/tree/file", to),
-			Inputs: []sandbox.Mount{{Source: in, Target: "/in/tree"}},
+			Inputs: []sandbox.Mount{{Source: in, Target: "/in/tree"}, {Source: in, Target: "/in/laid", Over: []string{over}}},
 		}
 		if res, out := run(t, prepare, "copy", spec); res.ExitCode != 1 {
 			t.Errorf("%s: got exit code %d, %q, want it refused", to, res.ExitCode, out)

@@ -17,7 +17,7 @@ func (s *Store) TreePath(ctx context.Context, root action.Digest) (string, error
 	if _, ok := s.trees.Load(root); ok {
 		return s.treePath(root), nil
 	}
-	if !s.shown(root) {
+	if !s.Shown(root) {
 		if err := s.materialise(ctx, root); err != nil {
 			return "", s.explain("laying out a tree in", err)
 		}
@@ -26,7 +26,8 @@ func (s *Store) TreePath(ctx context.Context, root action.Digest) (string, error
 	return s.treePath(root), nil
 }
 
-func (s *Store) shown(root action.Digest) bool {
+// Shown reports whether there is a folder that shows the tree of root.
+func (s *Store) Shown(root action.Digest) bool {
 	return s.find(root, recTree, anyEntry) && exists(s.treePath(root))
 }
 
@@ -35,7 +36,7 @@ func (s *Store) materialise(ctx context.Context, root action.Digest) error {
 		if err := s.refresh(false); err != nil {
 			return err
 		}
-		if s.shown(root) {
+		if s.Shown(root) {
 			return nil
 		}
 	}
@@ -54,7 +55,7 @@ func (s *Store) materialise(ctx context.Context, root action.Digest) error {
 	if err := s.refresh(true); err != nil {
 		return err
 	}
-	if s.shown(root) {
+	if s.Shown(root) {
 		return nil
 	}
 	t, err := newTreeFolder(ctx, s)

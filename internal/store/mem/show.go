@@ -24,6 +24,17 @@ func (s *Store) TreePath(ctx context.Context, root action.Digest) (string, error
 	return s.showOnce(root.Hex(), func(path string) error { return s.lay(ctx, root, path) })
 }
 
+// Shown reports whether TreePath has written the tree out.
+func (s *Store) Shown(root action.Digest) bool {
+	s.shown.Lock()
+	defer s.shown.Unlock()
+	tmp, err := s.path()
+	if err == nil {
+		_, err = os.Lstat(filepath.Join(filepath.Dir(tmp), root.Hex()))
+	}
+	return err == nil
+}
+
 // showOnce makes the file or folder name in the temporary folder, if it is not there.
 func (s *Store) showOnce(name string, make func(path string) error) (string, error) {
 	tmp, err := s.path()

@@ -105,6 +105,9 @@ func tree(t *testing.T, s store.Store) {
 		"\nusr drwxr-xr-x\nusr/bin drwxr-xr-x\nusr/bin/again -rwxr-xr-x " + short(small) + "\nusr/bin/tool -rwxr-xr-x " + short(small) +
 		"\nusr/lib drwxr-xr-x\nusr/lib/large -rw-r--r-- " + short(large) + "\n"
 	path := must[string](t)(s.TreePath(ctx, root))
+	if !s.Shown(root) || s.Shown(action.Of([]byte("none"))) {
+		t.Error("Shown: got that a shown tree isn't, or that one that is not there is")
+	}
 	if got := shown(t, path); got != want {
 		t.Errorf("tree on the disk: got\n%s\nwant\n%s", got, want)
 	}

@@ -25,6 +25,9 @@ func datasync(f *os.File) error { return f.Sync() }
 // startSync is a hint, and nothing takes it here.
 func startSync(*os.File, int64, int64) {}
 
+// spread is of no use here.
+func spread(string) {}
+
 // syncFS writes everything that is in memory to the disk.
 func syncFS(f *os.File) error {
 	if err := unix.Sync(); err != nil {

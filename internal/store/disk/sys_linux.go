@@ -46,6 +46,24 @@ func startSync(f *os.File, off, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
 }
 
+// topDir is FS_TOPDIR_FL, which chattr calls T.
+const topDir = 0x00020000
+
+// spread asks ext4 to lay the folders of dir far from one another, each with what comes
+// into it. Beside the inodes of a folder that was just removed a new one is slow to
+// make: ext4 does not use them again for minutes, and looks at all of them for each file,
+// so a build after a build spends a tenth of its time there. It is a hint.
+func spread(dir string) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if flags, err := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS); err == nil && flags&topDir == 0 {
+		_ = unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, flags|topDir)
+	}
+}
+
 // setEpochFD gives the open file fd the time of every file of a tree.
 func setEpochFD(fd int) error {
 	_, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&epoch)), 0, 0, 0)

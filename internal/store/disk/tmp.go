@@ -31,10 +31,12 @@ func (t *tmpDir) name(s *Store) (string, error) {
 		if err := s.writeable("writing to"); err != nil {
 			return "", err
 		}
+		spread(s.path("tmp"))
 		dir := s.path("tmp", randomName())
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return "", err
 		}
+		spread(dir)
 		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,6 +123,79 @@ func BenchmarkLookup(b *testing.B) {
 		if _, err := s.Result(ctx, recs[i%n].digest); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkWritingRun is what a run does to the store that builds five small
+// actions anew and makes them durable, over stores of so many packs.
+func BenchmarkWritingRun(b *testing.B) {
+	for _, packs := range []int{1, 10, 200} {
+		b.Run(fmt.Sprintf("packs=%d", packs), func(b *testing.B) {
+			dir := b.TempDir()
+			for i := range packs {
+				s := openPacked(b, dir)
+				var recs []record
+				for j := range 2000 {
+					p := fillSeed(i*2000+j, 300)
+					recs = append(recs, record{typ: recBlob, digest: action.Of(p), payload: p})
+				}
+				if err := s.append(recs...); err != nil {
+					b.Fatal(err)
+				}
+				closeSynced(b, s)
+			}
+			for i := 0; b.Loop(); i++ {
+				s := openPacked(b, dir)
+				for j := range 5 {
+					buildSmall(b, s, 5*i+j)
+				}
+				closeSynced(b, s)
+			}
+			names, _, err := packNames(filepath.Join(dir, "packs"))
+			if err != nil || len(names) < packs {
+				b.Fatalf("got %d packs, %v", len(names), err)
+			}
+		})
+	}
+}
+
+// openPacked opens a store in which a pack of 700 KB counts as a large one.
+func openPacked(b *testing.B, dir string) *Store {
+	b.Helper()
+	s := open(b, dir)
+	s.maxMerge = 1 << 20
+	return s
+}
+
+func closeSynced(b *testing.B, s *Store) {
+	b.Helper()
+	if err := errors.Join(s.Sync(ctx), s.Close()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// buildSmall is what the engine does with an action whose result is one small file.
+func buildSmall(b *testing.B, s *Store, n int) {
+	b.Helper()
+	definition, key := action.Of(fmt.Appendf(nil, "definition %d", n)), keyOf(n)
+	if _, err := s.Result(ctx, definition); err == nil {
+		b.Fatal("got a result that nobody has published")
+	}
+	unlock, err := s.Lock(ctx, key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer unlock()
+	if _, err := s.Result(ctx, key); err == nil {
+		b.Fatal("got a result that nobody has published")
+	}
+	d, err := s.PutBlob(ctx, fillSeed(-n-1, 400))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := &action.Result{Outputs: []action.OutputDigest{{Name: "out", Kind: action.File, Digest: d}}}
+	if err := s.PutResult(ctx, r, definition, key); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -41,7 +41,14 @@ func (s *Store) locate(p *pack, e entry) (string, error) {
 // first, until f returns true.
 func (s *Store) find(d action.Digest, typ recType, f func(*pack, entry) bool) bool {
 	for _, p := range *s.packs.Load() {
-		if e, ok := p.find(&d.Hash, typ); ok && e.size == d.Size && f(p, e) {
+		e, ok := p.find(&d.Hash, typ)
+		if !ok || e.size != d.Size {
+			continue
+		}
+		if !p.own && !p.durable(e.off) {
+			s.w.relies.Store(true)
+		}
+		if f(p, e) {
 			return true
 		}
 	}

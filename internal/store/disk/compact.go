@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,12 +14,33 @@ import (
 )
 
 const (
-	// maxPacks is how many sealed packs a store has before the small ones are
-	// merged: each costs an open file and a step of every lookup.
-	maxPacks = 8
-	// maxMerge in bytes is how much one process merges when it ends.
+	// fanIn is how many packs are merged at least: each pack costs an open file
+	// and a step of every lookup, each merge a few syncs.
+	fanIn = 8
+	// maxMerge in bytes is how much one process merges at most when it ends.
 	maxMerge = 64 << 20
 )
+
+// mergeable returns how many of the packs with these sizes, in ascending order,
+// are worth a merge: the most of which the largest is no larger than the others
+// together, so that a record lands in a pack at least twice as large each time
+// it is copied. What merges cost a run is then in proportion to what it writes,
+// whatever the store holds, and above fanIn packs each is larger than all the
+// smaller ones together, until maxMerge: a store of n MB has n/32 of them and some
+// twenty.
+func mergeable(sizes []int64, most int64) (n int) {
+	sum := int64(0)
+	for i, size := range sizes {
+		if sum+size > most {
+			break
+		}
+		if i+1 >= fanIn && size <= sum {
+			n = i + 1
+		}
+		sum += size
+	}
+	return n
+}
 
 // compact merges small sealed packs into one. It never waits for anybody, and
 // may be killed at any moment: the merged pack appears whole, before the others
@@ -32,7 +52,7 @@ func (s *Store) compact() {
 			sealed = append(sealed, p)
 		}
 	}
-	if len(sealed) <= maxPacks {
+	if sealed = smallest(sealed, s.maxMerge); len(sealed) == 0 {
 		return
 	}
 	f, err := os.OpenFile(s.path("locks", "compact"), os.O_RDWR|os.O_CREATE, 0o666)
@@ -44,19 +64,20 @@ func (s *Store) compact() {
 		return
 	}
 	sealed = slices.DeleteFunc(sealed, func(p *pack) bool { return !exists(p.path) }) // merged by another
-	slices.SortFunc(sealed, func(a, b *pack) int { return cmp.Compare(a.end, b.end) })
-	n, sum := 0, int64(0)
-	for n < len(sealed) && (sum+sealed[n].end <= maxMerge || len(sealed)-n > 3*maxPacks) {
-		sum += sealed[n].end
-		n++
-	}
-	if n < 2 || len(sealed) <= maxPacks {
-		return
-	}
 	// What fails here leaves the packs as they were.
-	if s.merge(sealed[:n], nil, nil) == nil {
+	if sealed = smallest(sealed, s.maxMerge); len(sealed) > 0 && s.merge(sealed, nil, nil) == nil {
 		s.removeOrphans()
 	}
+}
+
+// smallest returns the packs that are worth a merge.
+func smallest(packs []*pack, most int64) []*pack {
+	slices.SortFunc(packs, func(a, b *pack) int { return cmp.Compare(a.end, b.end) })
+	sizes := make([]int64, len(packs))
+	for i, p := range packs {
+		sizes[i] = p.end
+	}
+	return packs[:mergeable(sizes, most)]
 }
 
 // merge writes one pack with the records of packs, newest first, that keep (if
@@ -213,26 +234,34 @@ func (m *merging) publish() error {
 	return m.s.syncDir("packs")
 }
 
-// removeOrphans removes what belongs to packs that are gone. The compaction
-// lock, or the exclusive one, is held.
+// removeOrphans removes what belongs to packs that are gone, and how far others
+// vouched for a pack before one vouched further. The compaction lock, or the
+// exclusive one, is held.
 func (s *Store) removeOrphans() {
-	list, err := filepath.Glob(s.path("packs", "*.upto.*"))
+	list, err := os.ReadDir(s.path("packs"))
 	if err != nil {
 		return
 	}
-	names, _, others, err := packNames(s.path("packs"))
+	names, upto, err := packNames(s.path("packs"))
 	if err != nil {
 		return
 	}
-	for _, path := range list {
-		others = append(others, filepath.Base(path))
+	list = slices.DeleteFunc(list, func(de os.DirEntry) bool {
+		base, off, isUpto := parseUpto(de.Name())
+		if isUpto && off < upto[base] {
+			return false
+		}
+		base, _, _ = strings.Cut(de.Name(), ".")
+		return slices.Contains(names, base)
+	})
+	// What goes must not be gone after a crash of the machine that took what
+	// makes it superfluous too.
+	if len(list) == 0 || s.syncDir("packs") != nil {
+		return
 	}
-	for _, name := range others {
-		base, _, _ := strings.Cut(name, ".")
-		if !slices.Contains(names, base) {
-			if err := os.Remove(s.path("packs", name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return
-			}
+	for _, de := range list {
+		if err := os.Remove(s.path("packs", de.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return
 		}
 	}
 }

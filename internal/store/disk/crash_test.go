@@ -261,7 +261,7 @@ func helperSteps(args []string) {
 	}
 	with(func() { write(0, 1) })
 	with(func() { write(2); fatal(s.Sync(ctx)); write(3) })
-	for i := range maxPacks {
+	for i := range fanIn {
 		with(func() { write(10 + i) })
 	}
 	with(func() {

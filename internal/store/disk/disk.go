@@ -64,6 +64,7 @@ type Store struct {
 	lock     *os.File // shared while the store is open
 	onStep   func()   // see Options.step
 	onWait   func()   // see Options.Waiting
+	maxMerge int64    // bytes; see the constant
 
 	packs     atomic.Pointer[[]*pack] // newest first
 	refreshMu sync.Mutex
@@ -98,7 +99,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dir: dir, readOnly: o.ReadOnly, onStep: o.step, onWait: o.Waiting}
+	s := &Store{dir: dir, readOnly: o.ReadOnly, onStep: o.step, onWait: o.Waiting, maxMerge: maxMerge}
 	s.packs.Store(new([]*pack))
 	if o.boot != nil {
 		s.boot = *o.boot

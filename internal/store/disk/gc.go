@@ -188,7 +188,7 @@ func (g *collector) removeFiles() error {
 // dropHeadless removes packs that lost their header in a crash of the machine:
 // nothing in them counts, and nobody can be writing them.
 func (g *collector) dropHeadless() error {
-	names, _, _, err := packNames(g.s.path("packs"))
+	names, _, err := packNames(g.s.path("packs"))
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,13 @@ func (p *pack) find(hash *[32]byte, typ recType) (entry, bool) {
 	return e, ok
 }
 
+// durable reports whether the record at off is known to be on the disk.
+func (p *pack) durable(off int64) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return off < p.committed
+}
+
 // each calls f for every entry.
 func (p *pack) each(f func(entry) error) error {
 	if p.idx != nil {
@@ -119,7 +126,7 @@ func (p *pack) damaged(off int64, err error) error {
 func openPack(dir, name string) (*pack, error) {
 	p := &pack{name: name, path: filepath.Join(dir, name+packSuffix)}
 	var err error
-	if p.f, err = os.Open(p.path); err != nil {
+	if p.f, err = openPlain(p.path); err != nil {
 		return nil, err
 	}
 	var h [headerSize]byte
@@ -139,7 +146,7 @@ func openPack(dir, name string) (*pack, error) {
 
 // loadIndex maps the pack's index; it is false if there is none that counts.
 func (p *pack) loadIndex(boot bootID) bool {
-	f, err := os.Open(strings.TrimSuffix(p.path, packSuffix) + idxSuffix)
+	f, err := openPlain(strings.TrimSuffix(p.path, packSuffix) + idxSuffix)
 	if err != nil {
 		return false
 	}
@@ -175,6 +182,9 @@ func (p *pack) loadIndex(boot bootID) bool {
 func (p *pack) readTail(boot bootID, live bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if st, err := p.f.Stat(); err != nil || st.Size() <= p.end {
+		return err
+	}
 	sc := scanner{r: p.f, off: p.end}
 	counts := p.boot == boot
 	var waiting []entry // seen, and no commit after it yet
@@ -296,11 +306,16 @@ func parseUpto(name string) (pack string, off int64, ok bool) {
 	return pack, off, err == nil && off >= headerSize
 }
 
-// packNames lists packs/: the packs and how far others vouch for each.
-func packNames(dir string) (names []string, upto map[string]int64, others []string, err error) {
-	list, err := os.ReadDir(dir)
+// packNames lists packs/, in no order: the packs and how far others vouch for each.
+func packNames(dir string) (names []string, upto map[string]int64, err error) {
+	d, err := os.Open(dir)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
+	}
+	defer d.Close()
+	list, err := d.ReadDir(-1)
+	if err != nil {
+		return nil, nil, err
 	}
 	upto = map[string]int64{}
 	for _, de := range list {
@@ -309,9 +324,7 @@ func packNames(dir string) (names []string, upto map[string]int64, others []stri
 			names = append(names, base)
 		} else if base, off, ok := parseUpto(name); ok {
 			upto[base] = max(upto[base], off)
-		} else {
-			others = append(others, name)
 		}
 	}
-	return names, upto, others, nil
+	return names, upto, nil
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,6 +160,44 @@ func TestVouch(t *testing.T) {
 	wantClean(t, c)
 }
 
+// TestVouchAlong: what another process has found in the pack of a third is vouched
+// for with it; a process that has found nothing of others syncs only its own.
+func TestVouchAlong(t *testing.T) {
+	dir := t.TempDir()
+	a, b, c, d := openAs(t, dir, 1), openAs(t, dir, 1), openAs(t, dir, 1), openAs(t, dir, 1)
+	defer func() {
+		for _, s := range []*Store{a, b, c, d} {
+			check(t, s.Close())
+		}
+	}()
+	file := must[action.Digest](t)(a.PutBlob(ctx, fillSeed(1, 300)))
+	check(t, b.refresh(true))
+	root := must[action.Digest](t)(b.PutDirectory(ctx, &action.Directory{Attr: action.Attr{Mode: 0o755},
+		Nodes: []action.Node{{Name: "f", Kind: action.Regular, Digest: file, Attr: action.Attr{Mode: 0o644}}}}))
+
+	publish(t, d, 2)
+	check(t, d.Sync(ctx))
+	after := openAs(t, dir, 2)
+	wantResult(t, after, 2, true)
+	if after.Has(root) || after.Has(file) {
+		t.Error("what nobody had looked for was synced")
+	}
+	check(t, after.Close())
+
+	check(t, c.refresh(true))
+	if !c.HasTree(root) {
+		t.Error("the tree was not found")
+	}
+	check(t, c.PutResult(ctx, &action.Result{Outputs: []action.OutputDigest{{Name: "t", Kind: action.Tree, Digest: root}}}, keyOf(3)))
+	check(t, c.Sync(ctx))
+	after = openAs(t, dir, 2)
+	defer after.Close()
+	wantResult(t, after, 3, true)
+	if !after.Has(root) || !after.Has(file) {
+		t.Error("what a synced result is made of was not synced")
+	}
+}
+
 // TestTornTail cuts a pack at every byte of its last records.
 func TestTornTail(t *testing.T) {
 	dir := t.TempDir()
@@ -207,10 +247,10 @@ func TestCompaction(t *testing.T) {
 		check(t, s.Close())
 		wantResult(t, held, i, true)
 	}
-	names, _, _, err := packNames(filepath.Join(dir, "packs"))
+	names, _, err := packNames(filepath.Join(dir, "packs"))
 	check(t, err)
-	if len(names) > maxPacks+1 {
-		t.Errorf("got %d packs, want at most %d", len(names), maxPacks+1)
+	if len(names) > fanIn+2 {
+		t.Errorf("got %d packs, want at most %d", len(names), fanIn+2)
 	}
 	s := open(t, dir)
 	defer s.Close()
@@ -223,6 +263,44 @@ func TestCompaction(t *testing.T) {
 		if de.Name() != filepath.Base(held.tmp.path) && de.Name() != filepath.Base(s.tmp.path) {
 			t.Errorf("left in tmp: %s", de.Name())
 		}
+	}
+}
+
+// TestMergesArePaidByWhatIsWritten: however much a store holds, merges copy what
+// runs write a few times, and packs stay few.
+func TestMergesArePaidByWhatIsWritten(t *testing.T) {
+	const most = 1 << 20
+	large := []int64{most * 2 / 3, most * 3 / 4, most * 3 / 4, most + 1, 5 * most}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	sizes := slices.Clone(large)
+	var written, copied int64
+	for range 20_000 {
+		size := int64(100 + rnd.ExpFloat64()*1000)
+		if rnd.IntN(100) == 0 {
+			size *= 100
+		}
+		written += size
+		sizes = append(sizes, size)
+		slices.Sort(sizes)
+		if n := mergeable(sizes, most); n > 0 {
+			sum := int64(0)
+			for _, size := range sizes[:n] {
+				sum += size
+			}
+			if n < fanIn || sum > most {
+				t.Fatalf("got a merge of %d packs, %d bytes", n, sum)
+			}
+			copied += sum
+			sizes = append(sizes[n:], sum)
+			slices.Sort(sizes)
+		}
+		if want := int(2*written/most) + len(large) + 2*fanIn + 10; len(sizes) > want {
+			t.Fatalf("got %d packs for %d bytes, want at most %d", len(sizes), written, want)
+		}
+	}
+	t.Logf("%d bytes written, %d copied, %d packs", written, copied, len(sizes))
+	if copied > 10*written {
+		t.Errorf("merges copied %d bytes of %d that were written", copied, written)
 	}
 }
 

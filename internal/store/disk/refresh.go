@@ -52,7 +52,7 @@ func (s *Store) list() error {
 }
 
 func (s *Store) listOnce() (again bool, err error) {
-	names, upto, _, err := packNames(s.path("packs"))
+	names, upto, err := packNames(s.path("packs"))
 	if err != nil {
 		return false, err
 	}

@@ -56,12 +56,25 @@ func (s *Store) PutResult(ctx context.Context, r *action.Result, keys ...action.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	for _, o := range r.Outputs {
+		s.rely(o.Digest)
+	}
 	raw := r.Encode()
 	recs := make([]record, len(keys))
 	for i, k := range keys {
 		recs[i] = record{typ: recResult, digest: k, payload: raw}
 	}
 	return s.explain("writing to", s.append(recs...))
+}
+
+// rely looks for d, so that Sync knows whose it is: the caller may have been told
+// of it by other ways than a lookup.
+func (s *Store) rely(d action.Digest) {
+	for _, typ := range []recType{recDir, recBlob, recFile, recExec} {
+		if s.find(d, typ, anyEntry) {
+			return
+		}
+	}
 }
 
 // Sync makes everything durable that this process has published, and what it may

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type writer struct {
 	p      *pack
 	f      *os.File // p for writing; its flock says that the writer lives
 	linked bool     // packs/ was synced since p was made
+
+	relies atomic.Bool // what another process has not made durable was found since the last sync
 }
 
 // chunk is how many bytes of records are gathered before a write.
@@ -121,12 +124,27 @@ func (w *writer) open(s *Store) error {
 	return nil
 }
 
-// sync commits what was appended so far. What other processes have appended and
-// not committed is vouched for too, since ours may build on it.
-func (w *writer) sync(s *Store) error {
+// sync commits what was appended so far. If anything was found that others have
+// appended and not committed, all of that is vouched for too: ours may build on it,
+// and what was found on more of it.
+func (w *writer) sync(s *Store) (err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	others, files := s.uncommitted()
+	relies := w.relies.Swap(false) // before the ends of the packs are looked at
+	defer func() {
+		if err != nil && relies {
+			w.relies.Store(true)
+		}
+	}()
+	var others []tail
+	files := false
+	if relies {
+		// What was found may name what was appended to a pack that was read before.
+		if err := s.refresh(true); err != nil {
+			return err
+		}
+		others, files = s.uncommitted()
+	}
 	own := w.p != nil && w.p.end > w.p.committed
 	if own {
 		files = files || w.p.files

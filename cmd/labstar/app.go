@@ -77,6 +77,9 @@ func (a *app) start(command string) error {
 	if a.json {
 		a.events = newJSONSink(a.out)
 	}
+	if dir, err := a.storeDir(); err == nil {
+		a.in.uses(dir)
+	}
 	return nil
 }
 

@@ -79,6 +79,8 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 		name = "version"
 	case completeName:
 		return a.complete(ctx, args[1:])
+	case removeName:
+		return removeLeftovers(ctx, args[1:])
 	}
 	c, ok := findCommand(name)
 	if !ok {

@@ -20,6 +20,7 @@ type interrupts struct {
 	shell   atomic.Bool // a shell in the sandbox has the terminal: Ctrl-C is its own
 	mu      sync.Mutex
 	restore func() // puts the terminal right
+	store   string // whose tmp/ the command writes to
 }
 
 func interruptible(parent context.Context) (context.Context, *interrupts) {
@@ -51,12 +52,22 @@ func (in *interrupts) atExit(f func()) {
 	in.restore = f
 }
 
+// uses tells in which store a command works.
+func (in *interrupts) uses(store string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.store = store
+}
+
 // exit ends the process. Sandboxes die with it, locks are released by the
-// kernel, and temporary files are removed by whoever opens the store next.
+// kernel, and temporary files are removed by a process that stays for that.
 func (in *interrupts) exit() {
 	in.mu.Lock()
-	restore := in.restore
+	restore, store := in.restore, in.store
 	in.mu.Unlock()
+	if store != "" {
+		leaveBehind(store)
+	}
 	if restore != nil {
 		done := make(chan struct{})
 		go func() { restore(); close(done) }()

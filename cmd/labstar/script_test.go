@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,10 +20,12 @@ import (
 	"cuelabs.dev/go/oci/ociregistry/ocimem"
 	"cuelabs.dev/go/oci/ociregistry/ociserver"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/labstar/labstar/internal/store/disk"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"labstar": main})
+	testscript.Main(m, map[string]func(){"labstar": main, "leave-scratch": leaveScratch})
 }
 
 // TestScript runs testdata/script/*.txtar: a script of commands and the files it
@@ -31,6 +34,8 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE COMMAND…       runs it; the exit code must be CODE
 //	scrub stdout|stderr FILE  writes what was printed, its times replaced, to FILE
+//	empties FOLDER            waits until there is nothing in it
+//	leave-scratch STORE       is a run that has to end before its scratch is gone
 //	interrupt SIGNAL COMMAND… runs it until it asks $STALL for something, sends the
 //	                          signal, and wants its end with 130 within a second
 func TestScript(t *testing.T) {
@@ -52,7 +57,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "scrub": scrub, "interrupt": interrupt,
+			"exits": exits, "scrub": scrub, "interrupt": interrupt, "empties": empties,
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
@@ -161,6 +166,46 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = io.WriteString(ts.Stderr(), errs.String())
 	ts.Check(err)
+}
+
+// leaveScratch is a command that was interrupted, is out of patience, and has not
+// begun to remove what it has unpacked.
+func leaveScratch() {
+	os.Args[0] = "labstar"
+	_, in := interruptible(context.Background())
+	in.uses(os.Args[1])
+	in.atExit(func() { time.Sleep(20 * time.Millisecond) }) // what removes it has to wait for the end
+	s, err := disk.Open(os.Args[1], disk.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	scratch, err := s.Scratch(context.Background())
+	for i := 0; err == nil && i < 200; i++ {
+		sub := filepath.Join(scratch, "linux", strconv.Itoa(i%20), strconv.Itoa(i))
+		if err = os.MkdirAll(sub, 0o755); err == nil {
+			err = os.WriteFile(filepath.Join(sub, "file"), nil, 0o644)
+		}
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	in.exit()
+}
+
+func empties(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: empties FOLDER")
+	}
+	for end := time.Now().Add(removeWithin); ; time.Sleep(10 * time.Millisecond) {
+		list, err := os.ReadDir(ts.MkAbs(args[0]))
+		ts.Check(err)
+		if len(list) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("left in %s: %v", args[0], list)
+		}
+	}
 }
 
 // find looks a program up in the script's own PATH.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"syscall"
 
 	"github.com/mattn/go-isatty"
 )
@@ -11,3 +12,5 @@ import (
 func isTerminal() bool { return isatty.IsTerminal(os.Stdin.Fd()) }
 
 func saveTerminal() func() { return func() {} }
+
+func detached() *syscall.SysProcAttr { return nil }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"syscall"
 
 	"github.com/mattn/go-isatty"
 	"golang.org/x/sys/unix"
@@ -22,3 +23,6 @@ func saveTerminal() func() {
 	}
 	return func() { _ = unix.IoctlSetTermios(fd, setTermios, mode) } // it may be gone
 }
+
+// detached makes a process that outlives this one and its terminal.
+func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }

@@ -224,7 +224,7 @@ func (g *collector) removeOther() error {
 		}
 		g.report.OtherFiles++
 	}
-	g.s.sweepTmp()
+	sweepTmp(g.s.path("tmp"))
 	g.s.removeOrphans()
 	return nil
 }

@@ -82,7 +82,7 @@ func (s *Store) startSweep() {
 	s.swept = make(chan struct{})
 	go func() {
 		defer close(s.swept)
-		s.sweepTmp()
+		sweepTmp(s.path("tmp"))
 	}()
 	s.waitSweep()
 }
@@ -97,14 +97,18 @@ func (s *Store) waitSweep() {
 	}
 }
 
-// sweepTmp removes what processes that are gone have left in tmp/.
-func (s *Store) sweepTmp() {
-	list, err := os.ReadDir(s.path("tmp"))
+// RemoveLeftovers removes what processes that are gone have left in the store in
+// the folder dir, as opening it does, and waits for the end of that.
+func RemoveLeftovers(dir string) { sweepTmp(filepath.Join(dir, "tmp")) }
+
+// sweepTmp removes what processes that are gone have left in the folder tmp.
+func sweepTmp(tmp string) {
+	list, err := os.ReadDir(tmp)
 	if err != nil {
 		return
 	}
 	for _, de := range list {
-		dir := s.path("tmp", de.Name())
+		dir := filepath.Join(tmp, de.Name())
 		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			if !de.IsDir() || errors.Is(err, fs.ErrPermission) {

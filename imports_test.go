@@ -16,6 +16,7 @@ const module = "github.com/labstar/labstar"
 var allowed = map[string][]string{
 	"action":            {},
 	"internal/format":   {"action", "internal/format"},
+	"internal/pattern":  {},
 	"internal/programs": {"action", "starlark/schema", "internal/format"},
 	"internal/rmtree":   {},
 	"internal/sparse":   {},
@@ -29,7 +30,7 @@ var allowed = map[string][]string{
 	"internal/history":   {"action"},
 	"internal/debian":    {"action", "internal/format", "internal/download", "internal/lock"},
 	"internal/engine":    {"action", "internal/store", "internal/sandbox", "internal/jobserver", "internal/compile", "internal/rmtree"},
-	"internal/compile":   {"action", "internal/store"},
+	"internal/compile":   {"action", "internal/store", "internal/pattern"},
 	"internal/term":      {},
 	"internal/buildtest": {"action", "internal", "starlark/schema"},
 	"internal/trace":     {"action", "internal/engine"},
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 
 	"starlark": {"action", "starlark"},
 	"stdlib":   {},
-	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "internal/programs", "internal/registry", "stdlib/profiles"},
+	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "internal/pattern", "internal/programs", "internal/registry", "stdlib/profiles"},
 
 	"": {"action", "internal", "starlark", "stdlib"},
 }

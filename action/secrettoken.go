@@ -3,6 +3,7 @@ package action
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // A secret's token stands for its value in a file that is built and delivered later: a
@@ -14,7 +15,7 @@ import (
 // is text that is still to be encoded.
 const secretTokenPrefix = "@labstar-secret:"
 
-var secretToken = regexp.MustCompile(`@labstar-secret:([a-z][a-z0-9_-]{0,63})@`)
+var secretToken = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`@labstar-secret:([a-z][a-z0-9_-]{0,63})@`) })
 
 // SecretToken returns the token of the secret.
 func SecretToken(name string) string { return secretTokenPrefix + name + "@" }
@@ -26,7 +27,7 @@ func SecretTokens(text string) []string {
 		return nil
 	}
 	var names []string
-	for _, m := range secretToken.FindAllStringSubmatch(text, -1) {
+	for _, m := range secretToken().FindAllStringSubmatch(text, -1) {
 		names = append(names, m[1])
 	}
 	return names
@@ -38,7 +39,7 @@ func FillSecrets(text string, value func(name string) (string, error)) (string, 
 		return text, nil
 	}
 	var first error
-	out := secretToken.ReplaceAllStringFunc(text, func(token string) string {
+	out := secretToken().ReplaceAllStringFunc(text, func(token string) string {
 		v, err := value(strings.TrimSuffix(strings.TrimPrefix(token, secretTokenPrefix), "@"))
 		if err != nil && first == nil {
 			first = err

@@ -19,13 +19,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"sync"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/pattern"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -55,7 +54,7 @@ reached from outside, is for pages: the path of its root.
 	conf    = "proxy_pass http://%s;" % backend.address`,
 	callEndpoint, schema.Returns("an endpoint with the attributes `name`, `port`, `scheme`, `host`, `address`, `url`, `exposed`, `public_port`, `node_port` and `browser_url`"))
 
-var label = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`) })
+var label = pattern.New(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func callEndpoint(c *schema.Call, a *endpointArgs) (starlark.Value, error) {
 	var errs []error

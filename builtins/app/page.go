@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/pattern"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -108,8 +107,8 @@ func forBrowsers(scope *action.Scope, v starlark.Value) (string, error) {
 
 // Patterns are compiled when the first page is made, not when the program starts.
 var (
-	placeholder = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{\{ ?([A-Za-z_][A-Za-z0-9_]*) ?\}\}`) })
-	absolute    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b(wss?|https?)://([A-Za-z0-9_.-]+)`) })
+	placeholder = pattern.New(`\{\{ ?([A-Za-z_][A-Za-z0-9_]*) ?\}\}`)
+	absolute    = pattern.New(`\b(wss?|https?)://([A-Za-z0-9_.-]+)`)
 )
 
 // placeholders reports names that the page has and the call has not, and the reverse.

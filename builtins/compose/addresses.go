@@ -4,11 +4,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/labstar/labstar/internal/pattern"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
 // address finds the host in a URL: after the scheme, and the user if there is one.
-var address = pattern(`[a-z][a-z0-9+.-]*://(?:[^/@\s]*@)?([A-Za-z0-9_-]+)(?:[:/?\s]|$)`)
+var address = pattern.New(`[a-z][a-z0-9+.-]*://(?:[^/@\s]*@)?([A-Za-z0-9_-]+)(?:[:/?\s]|$)`)
 
 // addresses checks the names of services in the environments: one that leads nowhere
 // is found when the program has been started, and it says only that the name is unknown.

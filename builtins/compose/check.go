@@ -2,7 +2,6 @@ package compose
 
 import (
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -11,18 +10,15 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/pattern"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
 // Patterns are compiled when the first call needs them, not when the program starts.
 var (
-	label       = pattern(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	projectName = pattern(`^[a-z0-9][a-z0-9_-]*$`)
+	label       = pattern.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	projectName = pattern.New(`^[a-z0-9][a-z0-9_-]*$`)
 )
-
-func pattern(s string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(s) })
-}
 
 // serviceKeys are the keys of a service, from the library's own type.
 var serviceKeys = sync.OnceValue(func() []string {

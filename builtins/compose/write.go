@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/pattern"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -152,7 +153,7 @@ func Variable(secret string) string {
 	return "LABSTAR_SECRET_" + strings.ToUpper(strings.ReplaceAll(secret, "-", "_"))
 }
 
-var byDigest = pattern(`^([^@]+)@sha256:([0-9a-f]{64})$`)
+var byDigest = pattern.New(`^([^@]+)@sha256:([0-9a-f]{64})$`)
 
 // tagDigits is how much of an image's digest is in its second tag; see builtins/oci.
 const tagDigits = 12

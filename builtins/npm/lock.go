@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/labstar/labstar/internal/pattern"
 )
 
 // lockFile is what is read of package-lock.json (docs.npmjs.com/cli, package-lock.json).
@@ -105,8 +106,8 @@ func (l *lockFile) paths() []string {
 }
 
 var (
-	packageName = regexp.MustCompile(`^(@[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9_~-][A-Za-z0-9._~-]*$`)
-	version     = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*$`)
+	packageName = pattern.New(`^(@[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9_~-][A-Za-z0-9._~-]*$`)
+	version     = pattern.New(`^[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*$`)
 )
 
 // complete checks an entry and fills in what its place says.
@@ -121,7 +122,7 @@ func (e *entry) complete(p string) error {
 	e.path = p
 	last := ""
 	for part := range strings.SplitSeq("/"+p, "/node_modules/") {
-		if part != "" && !packageName.MatchString(part) {
+		if part != "" && !packageName().MatchString(part) {
 			return fmt.Errorf("got the path %q, which names no package", clip(p))
 		}
 		last = part
@@ -129,13 +130,13 @@ func (e *entry) complete(p string) error {
 	if e.Name == "" {
 		e.Name = last
 	}
-	if !packageName.MatchString(last) || !packageName.MatchString(e.Name) || len(e.Name) > 214 {
+	if !packageName().MatchString(last) || !packageName().MatchString(e.Name) || len(e.Name) > 214 {
 		return fmt.Errorf("package at %q: got the name %q, which is none of a package", clip(p), clip(e.Name))
 	}
 	if e.InBundle {
 		return nil
 	}
-	if !version.MatchString(e.Version) {
+	if !version().MatchString(e.Version) {
 		return fmt.Errorf("package %s: got the version %q, want one as in \"1.2.3\"", e.Name, clip(e.Version))
 	}
 	if r := e.Resolved; r != "" && !strings.HasPrefix(r, "https://") && !strings.HasPrefix(r, "http://") {

@@ -1,11 +1,11 @@
 package oci
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/labstar/labstar/internal/format/deb"
+	"github.com/labstar/labstar/internal/pattern"
 )
 
 // spdxNames are SPDX's names of licences that Debian calls otherwise.
@@ -26,7 +26,7 @@ var same = strings.Fields(`0BSD AFL-2.1 AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later 
 	GPL-3.0-only GPL-3.0-or-later HPND ICU ISC LGPL-2.1-only LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later Libpng MIT MIT-0 MPL-1.1 MPL-2.0 NCSA OFL-1.1
 	OLDAP-2.8 OpenSSL PostgreSQL PSF-2.0 Python-2.0 TCL Unicode-3.0 Unicode-DFS-2016 Unlicense UPL-1.0 Vim W3C WTFPL X11 Zlib ZPL-2.1`)
 
-var notID = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
+var notID = pattern.New(`[^A-Za-z0-9.-]+`)
 
 // spdxExpression makes an SPDX licence expression of lines with licences, "" if there
 // are none. Each holds for a part of the component, so they are joined by AND. A
@@ -51,7 +51,7 @@ func spdxExpression(lines string) (expression string, refs map[string]string) {
 				name = "(" + line + ")"
 			}
 		default:
-			name = "LicenseRef-" + strings.Trim(notID.ReplaceAllString(line, "-"), "-")
+			name = "LicenseRef-" + strings.Trim(notID().ReplaceAllString(line, "-"), "-")
 			refs[name] = line
 		}
 		if !slices.Contains(list, name) {

@@ -117,7 +117,7 @@ func (p *sbomParams) spdx(digest string) *spdxDocument {
 	}
 	extracted := map[string]string{}
 	for i, c := range p.Parts {
-		id := fmt.Sprintf("SPDXRef-%s-%s-%d", c.Kind, strings.Trim(notID.ReplaceAllString(c.Name, "-"), "-"), i)
+		id := fmt.Sprintf("SPDXRef-%s-%s-%d", c.Kind, strings.Trim(notID().ReplaceAllString(c.Name, "-"), "-"), i)
 		licence, refs := spdxExpression(string(c.Licence))
 		maps.Copy(extracted, refs)
 		if licence == "" {

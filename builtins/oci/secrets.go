@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/pattern"
 )
 
 // finding is a file of a layer that holds a secret.
@@ -69,34 +70,34 @@ func suspicious(p string) bool {
 
 // named are secrets that are known by the file's name, and what in it is one.
 var named = []struct {
-	name   *regexp.Regexp
-	holds  *regexp.Regexp
+	name   func() *regexp.Regexp
+	holds  func() *regexp.Regexp
 	secret string
 }{
-	{regexp.MustCompile(`(^|/)\.npmrc$|(^|/)\.yarnrc(\.yml)?$`), regexp.MustCompile(`(?m)(_authToken|_auth|_password|npmAuthToken)["']?\s*[=:]\s*["']?[^\s"'$]`), "a token of an npm registry"},
-	{regexp.MustCompile(`(^|/)\.docker/config\.json$|(^|/)containers/auth\.json$|(^|/)\.dockercfg$`), regexp.MustCompile(`"(auth|identitytoken|registrytoken|password)"\s*:\s*"[^"]`), "credentials of an image registry"},
-	{regexp.MustCompile(`(^|/)\.git-credentials$`), regexp.MustCompile(`://[^\s/]*:[^\s/]*@`), "credentials of git"},
-	{regexp.MustCompile(`(^|/)[._]netrc$`), regexp.MustCompile(`\bpassword\s+\S`), "a password for the network"},
-	{regexp.MustCompile(`(^|/)\.pypirc$`), regexp.MustCompile(`(?m)^\s*password\s*[=:]\s*\S`), "a password of a package index"},
-	{regexp.MustCompile(`(^|/)\.pgpass$`), regexp.MustCompile(`(?m)^[^#\s].*:.*:.*:.*:\S`), "a password of a database"},
-	{regexp.MustCompile(`(^|/)\.aws/credentials$`), regexp.MustCompile(`(?i)aws_secret_access_key\s*=\s*\S`), "an access key of AWS"},
-	{regexp.MustCompile(`(^|/)\.kube/config$`), regexp.MustCompile(`(?m)^\s*(token|password|client-key-data)\s*:\s*\S`), "credentials of a cluster"},
-	{regexp.MustCompile(`(^|/)\.env(\.[a-z0-9_-]+)?$`), regexp.MustCompile(`(?m)^\s*(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*["']?[^\s"'#]`), "the settings of an environment, which mostly hold passwords"},
+	{pattern.New(`(^|/)\.npmrc$|(^|/)\.yarnrc(\.yml)?$`), pattern.New(`(?m)(_authToken|_auth|_password|npmAuthToken)["']?\s*[=:]\s*["']?[^\s"'$]`), "a token of an npm registry"},
+	{pattern.New(`(^|/)\.docker/config\.json$|(^|/)containers/auth\.json$|(^|/)\.dockercfg$`), pattern.New(`"(auth|identitytoken|registrytoken|password)"\s*:\s*"[^"]`), "credentials of an image registry"},
+	{pattern.New(`(^|/)\.git-credentials$`), pattern.New(`://[^\s/]*:[^\s/]*@`), "credentials of git"},
+	{pattern.New(`(^|/)[._]netrc$`), pattern.New(`\bpassword\s+\S`), "a password for the network"},
+	{pattern.New(`(^|/)\.pypirc$`), pattern.New(`(?m)^\s*password\s*[=:]\s*\S`), "a password of a package index"},
+	{pattern.New(`(^|/)\.pgpass$`), pattern.New(`(?m)^[^#\s].*:.*:.*:.*:\S`), "a password of a database"},
+	{pattern.New(`(^|/)\.aws/credentials$`), pattern.New(`(?i)aws_secret_access_key\s*=\s*\S`), "an access key of AWS"},
+	{pattern.New(`(^|/)\.kube/config$`), pattern.New(`(?m)^\s*(token|password|client-key-data)\s*:\s*\S`), "credentials of a cluster"},
+	{pattern.New(`(^|/)\.env(\.[a-z0-9_-]+)?$`), pattern.New(`(?m)^\s*(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*["']?[^\s"'#]`), "the settings of an environment, which mostly hold passwords"},
 }
 
 // examples are endings of .env files that are written to be shared.
-var examples = regexp.MustCompile(`\.(example|sample|template|dist|defaults)$`)
+var examples = pattern.New(`\.(example|sample|template|dist|defaults)$`)
 
 // privateKey matches the first line of a private key in PEM or of OpenPGP.
-var privateKey = regexp.MustCompile(`(?m)^\s*-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----\s*$`)
+var privateKey = pattern.New(`(?m)^\s*-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----\s*$`)
 
 // secretIn says what secret a file holds, "" if it holds none.
 func secretIn(p string, text []byte) string {
-	if bytes.Contains(text, []byte("PRIVATE KEY")) && privateKey.Match(text) || bytes.HasPrefix(text, []byte("PuTTY-User-Key-File-")) {
+	if bytes.Contains(text, []byte("PRIVATE KEY")) && privateKey().Match(text) || bytes.HasPrefix(text, []byte("PuTTY-User-Key-File-")) {
 		return "a private key"
 	}
 	for _, s := range named {
-		if s.name.MatchString(p) && !examples.MatchString(p) && s.holds.Match(text) {
+		if s.name().MatchString(p) && !examples().MatchString(p) && s.holds().Match(text) {
 			return s.secret
 		}
 	}

@@ -3,13 +3,13 @@ package vm
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/pattern"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -120,11 +120,11 @@ func (m *machine) chooseDisks(c *schema.Call) error {
 	return errors.Join(errs...)
 }
 
-var sizePattern = regexp.MustCompile(`^([0-9]{1,9})([KMGT])(?:iB)?$`)
+var sizePattern = pattern.New(`^([0-9]{1,9})([KMGT])(?:iB)?$`)
 
 // parseSize reads "64M", "1G", "512MiB".
 func parseSize(s string) (int64, error) {
-	g := sizePattern.FindStringSubmatch(s)
+	g := sizePattern().FindStringSubmatch(s)
 	if g == nil {
 		return 0, fmt.Errorf(`got the size %q, want a number and K, M, G or T, such as "512M"`, s)
 	}
@@ -170,7 +170,7 @@ func (m *machine) hostPort(guest int) int {
 	return first + len(m.ports) - 1
 }
 
-var datePattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$`)
+var datePattern = pattern.New(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$`)
 
 func checkNumbers(c *schema.Call, a *testArgs) error {
 	var errs []error
@@ -182,7 +182,7 @@ func checkNumbers(c *schema.Call, a *testArgs) error {
 			errs = append(errs, c.ArgErrorf(n.arg, "got %d, want %d to %d", n.got, n.least, n.most))
 		}
 	}
-	if !datePattern.MatchString(a.Date) {
+	if !datePattern().MatchString(a.Date) {
 		errs = append(errs, c.ArgErrorf("date", `got %q, want YYYY-MM-DDTHH:MM:SS, such as "2020-01-01T00:00:00"`, a.Date))
 	}
 	for arg, s := range map[string]string{"cpu": a.CPU, "append": string(a.Append)} {

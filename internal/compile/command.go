@@ -2,8 +2,9 @@ package compile
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/labstar/labstar/internal/pattern"
 )
 
 // unit is a command line that compiles one source, as far as caching has to
@@ -197,7 +198,7 @@ func (u *unit) elsewhere(a string, system *[]string) bool {
 		u.linker = true
 	default:
 		if len(a) > 2 && strings.HasPrefix(a, "-l") {
-			u.linker = u.linker || !libraryName.MatchString(a)
+			u.linker = u.linker || !libraryName().MatchString(a)
 			return true
 		}
 		return false
@@ -206,14 +207,14 @@ func (u *unit) elsewhere(a string, system *[]string) bool {
 }
 
 var (
-	libraryName = regexp.MustCompile(`^-l[A-Za-z0-9_+-]+$`)
-	sourceName  = regexp.MustCompile(`\.(c|cc|cpp|cxx)$`)
+	libraryName = pattern.New(`^-l[A-Za-z0-9_+-]+$`)
+	sourceName  = pattern.New(`\.(c|cc|cpp|cxx)$`)
 )
 
 // linksAlone reports whether a program is made of one source, as the helpers of a
 // build are: all that the linker reads is the toolchain's then.
 func (u *unit) linksAlone(inputs []string, lang string) bool {
-	return len(inputs) == 1 && sourceName.MatchString(inputs[0]) && lang == "" && u.output != "" &&
+	return len(inputs) == 1 && sourceName().MatchString(inputs[0]) && lang == "" && u.output != "" &&
 		!u.linker && !u.sysroot && len(u.specs) == 0 && len(u.tools) == 0
 }
 

@@ -70,9 +70,10 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/labstar/labstar/internal/pattern"
 )
 
 // ShimSource is the C source of the program that stands in front of the tools.
@@ -99,12 +100,12 @@ const (
 	Shell
 )
 
-var ccName = regexp.MustCompile(`^([a-z0-9_]+-)*(gcc|g\+\+|c\+\+|cc)(-[0-9.]+)?$`)
+var ccName = pattern.New(`^([a-z0-9_]+-)*(gcc|g\+\+|c\+\+|cc)(-[0-9.]+)?$`)
 
 // KindOf tells from the base name of a program what it is.
 func KindOf(name string) Kind {
 	switch {
-	case ccName.MatchString(name):
+	case ccName().MatchString(name):
 		return CC
 	case name == "dash":
 		return Shell

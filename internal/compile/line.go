@@ -2,9 +2,10 @@ package compile
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/labstar/labstar/internal/pattern"
 )
 
 // line is a shell's text whose inputs and outputs are known from its form: of a
@@ -17,10 +18,10 @@ type line struct {
 }
 
 var (
-	arName   = regexp.MustCompile(`^([a-z0-9_]+-)*ar$`)
-	arFlags  = regexp.MustCompile(`^[cDPrsST]*D[cDPrsST]*$`)
-	ldName   = regexp.MustCompile(`^([a-z0-9_]+-)*ld(\.bfd)?$`)
-	ldOption = regexp.MustCompile(`^(-v|-E[LB]|--[a-z][a-z0-9-]*)$`)
+	arName   = pattern.New(`^([a-z0-9_]+-)*ar$`)
+	arFlags  = pattern.New(`^[cDPrsST]*D[cDPrsST]*$`)
+	ldName   = pattern.New(`^([a-z0-9_]+-)*ld(\.bfd)?$`)
+	ldOption = pattern.New(`^(-v|-E[LB]|--[a-z][a-z0-9-]*)$`)
 )
 
 // generators are scripts of a kernel that read nothing but the files among their
@@ -88,7 +89,7 @@ func (l *line) archive(rm, c []string) string {
 		}
 		l.tools, c = append(l.tools, "xargs"), c[end+2:]
 	}
-	if len(c) < 3 || !arName.MatchString(c[0]) || !arFlags.MatchString(c[1]) || c[2] != rm[2] || slices.Contains(c, redirect) || slices.Contains(c, pipe) {
+	if len(c) < 3 || !arName().MatchString(c[0]) || !arFlags().MatchString(c[1]) || c[2] != rm[2] || slices.Contains(c, redirect) || slices.Contains(c, pipe) {
 		return ""
 	}
 	l.tools, l.inputs = append(l.tools, "rm", c[0]), append(l.inputs, c[3:]...)
@@ -123,7 +124,7 @@ func parseTry(text string) *line {
 	case strings.Contains(c[0], "/"):
 		return nil
 	case KindOf(c[0]) == CC && p != nil && !p.input:
-	case ldName.MatchString(c[0]) && onlyAsks(c[1:]):
+	case ldName().MatchString(c[0]) && onlyAsks(c[1:]):
 	default:
 		return nil
 	}
@@ -136,19 +137,19 @@ func onlyAsks(args []string) bool {
 		switch a := args[i]; {
 		case (a == "-m" || a == "-z") && i+1 < len(args):
 			i++
-		case !ldOption.MatchString(a):
+		case !ldOption().MatchString(a):
 			return false
 		}
 	}
 	return slices.Contains(args, "-v")
 }
 
-var appending = regexp.MustCompile(`^set -e; *(?:trap '[^'\\]*' (?:HUP|INT|QUIT|TERM|PIPE); *)*\{ echo ; echo '([^'\\]*)' ; \} >> ([A-Za-z0-9_./+-]+)$`)
+var appending = pattern.New(`^set -e; *(?:trap '[^'\\]*' (?:HUP|INT|QUIT|TERM|PIPE); *)*\{ echo ; echo '([^'\\]*)' ; \} >> ([A-Za-z0-9_./+-]+)$`)
 
 // parseAppending reads a line that adds an empty line and a text to a file, as Kbuild
 // does for each object that objtool has rewritten.
 func parseAppending(text string) (added, to string, ok bool) {
-	m := appending.FindStringSubmatch(text)
+	m := appending().FindStringSubmatch(text)
 	if m == nil {
 		return "", "", false
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -115,12 +116,14 @@ func (ld *loader) builtinErrors(stack starlark.CallStack, wrong []*schema.Error)
 }
 
 // What the interpreter says of a call of a function of the script.
-var badCall = regexp.MustCompile(`^function (\S+) (got an unexpected keyword argument "?([^\s"]+)"?|missing \d+ arguments? \((.*)\)|accepts .*|got multiple values for parameter "?([^\s"]+)"?)$`)
+var badCall = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^function (\S+) (got an unexpected keyword argument "?([^\s"]+)"?|missing \d+ arguments? \((.*)\)|accepts .*|got multiple values for parameter "?([^\s"]+)"?)$`)
+})
 
 // signatureErrors reports all that is wrong with the arguments of a function of
 // the script. The interpreter stops at the first, inside the function.
 func (ld *loader) signatureErrors(stack starlark.CallStack, msg string) Errors {
-	match := badCall.FindStringSubmatch(msg)
+	match := badCall().FindStringSubmatch(msg)
 	if match == nil || len(stack) < 2 || stack.At(0).Name != match[1] {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
@@ -43,7 +44,7 @@ var notStarlark = map[string]string{
 	"await":  "actions run side by side by themselves",
 }
 
-var formatString = regexp.MustCompile(`\b[fF]["']`)
+var formatString = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b[fF]["']`) })
 
 func (ld *loader) syntaxErrors(m *module, err error) error {
 	var se syntax.Error
@@ -66,7 +67,7 @@ func (ld *loader) syntaxErrors(m *module, err error) error {
 		first := identifier(strings.TrimLeft(e.Source, " \t"))
 		e.Hint = notStarlark[first]
 	}
-	if strings.Contains(se.Msg, "got string literal") && formatString.MatchString(e.Source) {
+	if strings.Contains(se.Msg, "got string literal") && formatString().MatchString(e.Source) {
 		e.Hint = `Starlark has no f"…": use "%s" % x or "{}".format(x)`
 	}
 	if open := m.unclosed(); open > 0 {

@@ -187,7 +187,8 @@ func TestLineVerified(t *testing.T) {
 	}
 	before := l.opts
 	l.opts = func(o *Options) { before(o); o.Verify = 1 }
-	for stdout, bad := range map[string]bool{"y\n": false, "n\n": true} {
+	for _, stdout := range []string{"y\n", "n\n"} { // what is different is kept in its place
+		bad := stdout == "n\n"
 		sh.stdout = stdout
 		s := l.server()
 		l.ask(s, sh, action.BuildDir, "/bin/sh", "-c", tryLine)

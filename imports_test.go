@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/engine":    {"action", "internal/store", "internal/sandbox", "internal/jobserver", "internal/compile", "internal/rmtree"},
 	"internal/compile":   {"action", "internal/store", "internal/pattern"},
 	"internal/term":      {},
+	"internal/bomtest":   {},
 	"internal/buildtest": {"action", "internal", "starlark/schema"},
 	"internal/trace":     {"action", "internal/engine"},
 	"internal/flash":     {},

@@ -1,8 +1,12 @@
 package examples
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,8 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	ggcr "github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/labstar/labstar/internal/bomtest"
+	"github.com/labstar/labstar/internal/buildtest"
+	"github.com/labstar/labstar/internal/registry/registrytest"
 )
 
 // imagesScript makes an image of Debian's packages in every form, and one above it
@@ -68,6 +78,7 @@ func TestImages(t *testing.T) {
 			tool(t, "skopeo", "copy", "--all", "oci:"+out(name)+":"+tag, "dir:"+filepath.Join(t.TempDir(), "copy"))
 		}
 	}
+	t.Run("attested", func(t *testing.T) { pushAttested(t, l) })
 	t.Run("scan", func(t *testing.T) { sameAsDpkg(t, out) })
 	t.Run("docker", func(t *testing.T) { serveArchive(t, out("archive")) })
 }
@@ -101,6 +112,16 @@ func sameAsDpkg(t *testing.T, out func(string) string) {
 			t.Fatal(err)
 		}
 	}
+	for name, check := range map[string]func([]byte){
+		"spdx":      func(b []byte) { bomtest.SPDX(t, b) },
+		"cyclonedx": func(b []byte) { bomtest.CycloneDX(t, b) },
+	} {
+		b, err := os.ReadFile(out(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(b)
+	}
 	var fromSPDX, fromCDX, unlicensed []string
 	for _, p := range spdx.Packages {
 		if strings.HasPrefix(p.SPDXID, "SPDXRef-deb-") {
@@ -123,6 +144,132 @@ func sameAsDpkg(t *testing.T, out func(string) string) {
 	t.Logf("%d packages, and no licence known of %q", len(want), unlicensed)
 	if n := len(provenance.Predicate.BuildDefinition.ResolvedDependencies); n < len(want) {
 		t.Errorf("the provenance names %d things, want the %d packages at least", n, len(want))
+	}
+}
+
+// pushAttested pushes the image with what is attested of it, to a registry that has no
+// list of referrers and to one that has. Others find all three documents by the image's
+// digest, with every byte.
+func pushAttested(t *testing.T, l *lab) {
+	for kind, start := range map[string]func(testing.TB) string{"docker-registry": registrytest.Docker, "strict": registrytest.Strict} {
+		t.Run(kind, func(t *testing.T) {
+			host := strings.TrimPrefix(start(t), "http://")
+			got := l.pushed("images.star", "attested", "--registry", host)
+			if got["referrers"] != 3.0 {
+				t.Errorf("the push: %v", got)
+			}
+			repo := host + "/labstar-e2e/web"
+			subject, err := name.NewDigest(fmt.Sprintf("%s@%s", repo, got["digest"]), name.Insecure)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kind == "docker-registry" {
+				need(t, "skopeo")
+				tag := strings.Replace(subject.DigestStr(), ":", "-", 1)
+				raw := tool(t, "skopeo", "inspect", "--raw", "--tls-verify=false", "docker://"+repo+":"+tag)
+				if n := strings.Count(raw, `"artifactType"`); n != 3 {
+					t.Errorf("skopeo finds %d referrers in %s", n, raw)
+				}
+			}
+			index, err := remote.Referrers(subject)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := index.IndexManifest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]string{
+				"application/spdx+json": "spdx", "application/vnd.cyclonedx+json": "cyclonedx", "application/vnd.in-toto+json": "provenance",
+			}
+			for _, d := range list.Manifests {
+				file, ok := want[d.ArtifactType]
+				if !ok {
+					t.Errorf("a referrer of the type %q", d.ArtifactType)
+					continue
+				}
+				delete(want, d.ArtifactType)
+				manifest, err := remote.Image(subject.Context().Digest(d.Digest.String()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				layers, err := manifest.Layers()
+				if err != nil || len(layers) != 1 {
+					t.Fatalf("%s has the layers %v: %v", d.ArtifactType, layers, err)
+				}
+				blob, err := layers[0].Compressed()
+				if err != nil {
+					t.Fatal(err)
+				}
+				there, err := io.ReadAll(blob)
+				blob.Close()
+				here, err2 := os.ReadFile(filepath.Join(l.dir, "out", file))
+				if err := errors.Join(err, err2); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(there, here) {
+					t.Errorf("what the registry has as %s is not out/%s", d.ArtifactType, file)
+				}
+			}
+			if len(want) > 0 {
+				t.Errorf("the registry has no %v", want)
+			}
+		})
+	}
+}
+
+// anywhereScript has a layer of each kind: Debian's packages, npm's, files.
+const anywhereScript = `
+_packages = debian_layer(["busybox-static", "ca-certificates"])
+_modules = tree({"srv": npm_packages(lock = file("package-lock.json"))})
+_files = tree({"srv/index.js": "1\n", "srv/data": glob(dir = "data")}, owners = {"srv/data": "1000:1000"})
+_both = {"a": oci_image([_packages, _modules, _files], name = "labstar-e2e/anywhere:1", cmd = ["/bin/busybox", "true"]),
+         "b": oci_image([_packages, _files], name = "labstar-e2e/anywhere:2", cmd = ["/bin/busybox", "true"], compression = "zstd")}
+gzip = _both["a"]
+zstd = _both["b"]
+archive = gzip.archive
+spdx = gzip.sbom.spdx
+provenance = gzip.provenance
+`
+
+// Another folder, another store, one core, another time zone: the same images.
+func TestImagesAnywhere(t *testing.T) {
+	endToEnd(t)
+	registry := buildtest.NpmSettings(t)("npm.registry")
+	var lock []byte
+	digests := make([]map[string]string, 2)
+	for i := range digests {
+		l := newLab(t, "tiny", sharedStore(t))
+		l.env = append(l.env, "LABSTAR_NPM_REGISTRY="+registry)
+		if i == 0 {
+			succeed(t, os.Remove(filepath.Join(l.dir, "lab.lock")))
+		} else {
+			l.store = filepath.Join(t.TempDir(), "store")
+			l.env = append(l.env, "GOMAXPROCS=1", "TZ=Asia/Tokyo", "LC_ALL=tr_TR.UTF-8")
+			succeed(t, os.WriteFile(filepath.Join(l.dir, "lab.lock"), lock, 0o600))
+		}
+		succeed(t, os.Mkdir(filepath.Join(l.dir, "data"), 0o700))
+		for n := range 50 {
+			content, _ := registrytest.Layer(uint64(n), 100_000)
+			succeed(t, os.WriteFile(filepath.Join(l.dir, "data", fmt.Sprint(n)), content, 0o600))
+		}
+		packages, err := os.ReadFile("chat/backend/package-lock.json")
+		succeed(t, err)
+		succeed(t, os.WriteFile(filepath.Join(l.dir, "package-lock.json"), packages, 0o600))
+		l.writeScript("images.star", anywhereScript)
+		digests[i] = l.run("images.star").digests()
+		lock, err = os.ReadFile(filepath.Join(l.dir, "lab.lock"))
+		succeed(t, err)
+	}
+	if len(digests[0]) != 5 || !maps.Equal(digests[0], digests[1]) {
+		t.Errorf("got %v and %v", digests[0], digests[1])
+	}
+}
+
+func succeed(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

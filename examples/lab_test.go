@@ -91,7 +91,6 @@ type summary struct {
 	Ran, Cached, Failed   int
 	Skipped               int
 	Seconds               float64
-	Targets               map[string]string
 	raw                   string
 	lines                 []map[string]any
 	standardError, stdout string

@@ -196,29 +196,38 @@ func killedPush(t *testing.T, sig syscall.Signal) (sent, layers int64) {
 	return before + after, layers
 }
 
+// serve starts `labstar registry` and returns it, where it listens, and what it told
+// before it did.
+func (l *lab) serve(args ...string) (cmd *exec.Cmd, address, told string) {
+	l.t.Helper()
+	address = registrytest.FreeAddress(l.t)
+	cmd = l.command(append([]string{"registry", "--listen", address}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	cmd.Stderr = io.Discard
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	var lines []string
+	for scan := bufio.NewScanner(out); scan.Scan() && !strings.HasPrefix(scan.Text(), "}"); {
+		lines = append(lines, scan.Text())
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	return cmd, address, strings.Join(lines, "\n")
+}
+
 // labstar's own registry: Docker pulls and runs, skopeo copies, Ctrl-C ends it.
 func TestOwnRegistry(t *testing.T) {
 	endToEnd(t)
 	need(t, "skopeo")
 	l := imageLab(t, 1000)
-	address := registrytest.FreeAddress(t)
-	cmd := l.command("registry", "--listen", address)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = io.Discard
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill() }()
-	lines := bufio.NewScanner(out)
-	var told []string
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "}") {
-		told = append(told, lines.Text())
-	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
-	text := strings.Join(told, "\n")
+	cmd, address, text := l.serve()
 	for _, want := range []string{"web  " + address + "/lab/web:1.0@sha256:", "/etc/containerd/certs.d/docker.io/hosts.toml", `[host."http://` + address + `"]`, `"registry-mirrors": ["http://` + address + `"]`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not tell %q:\n%s", want, text)
@@ -476,22 +485,10 @@ func TestLoadContainerd(t *testing.T) {
 		t.Errorf("the container said %q", out)
 	}
 
-	address := registrytest.FreeAddress(t)
-	cmd := l.command("registry", "--listen", address)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
+	_, _, told := l.serve()
 	var hosts []string
-	for lines := bufio.NewScanner(out); lines.Scan() && !strings.HasPrefix(lines.Text(), "}"); {
-		if line := lines.Text(); strings.HasPrefix(line, "server =") || len(hosts) > 0 && line != "" && !strings.HasPrefix(line, "# Docker") && !strings.HasPrefix(line, "{") && !strings.Contains(line, "registry-mirrors") {
+	for line := range strings.SplitSeq(told, "\n") {
+		if strings.HasPrefix(line, "server =") || len(hosts) > 0 && line != "" && !strings.HasPrefix(line, "# Docker") && !strings.HasPrefix(line, "{") && !strings.Contains(line, "registry-mirrors") {
 			hosts = append(hosts, line)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/bomtest"
 	"github.com/labstar/labstar/internal/buildtest"
 	"github.com/labstar/labstar/starlark/schema"
 )
@@ -88,6 +89,8 @@ func TestSBOM(t *testing.T) {
 	if err := json.Unmarshal([]byte(lab.Text(attr(t, sbom, "spdx"))), &doc); err != nil {
 		t.Fatal(err)
 	}
+	bomtest.SPDX(t, []byte(lab.Text(attr(t, sbom, "spdx"))))
+	bomtest.CycloneDX(t, []byte(lab.Text(attr(t, sbom, "cyclonedx"))))
 	var got []string
 	for _, p := range doc.Packages[1:] {
 		got = append(got, p.Name+" "+p.Version+" "+p.Declared+" "+p.References[0].Locator)

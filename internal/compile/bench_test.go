@@ -11,14 +11,14 @@ import (
 	"github.com/labstar/labstar/action"
 )
 
-// BenchmarkHit is a hit of a unit like a kernel's: 600 headers in ten folders, forty
-// of them written by the build, 300 symbols, and an object of 40 KB.
-func BenchmarkHit(b *testing.B) {
-	l := newLab(b)
-	deps := []string{"/in/src/main.c", "include/autoconf.h"}
-	var argv []string
+// kernelUnit is a unit like a kernel's: 600 headers in ten folders, forty of them
+// written by the build, 300 symbols, and an object of 40 KB. There are n sources.
+func kernelUnit(b *testing.B, n int) (l *lab, cc compiler, argv func(i int) []string) {
+	l = newLab(b)
+	deps := []string{"include/autoconf.h"}
+	var dirs []string
 	for i := range 10 {
-		argv = append(argv, fmt.Sprintf("-I/in/src/d%d", i))
+		dirs = append(dirs, fmt.Sprintf("-I/in/src/d%d", i))
 	}
 	main := "#include <autoconf.h>\n"
 	var config strings.Builder
@@ -38,21 +38,57 @@ func BenchmarkHit(b *testing.B) {
 		fmt.Fprintf(&config, "#define CONFIG_X%d 1\n", i)
 	}
 	l.write("include/autoconf.h", config.String())
-	l.src["main.c"] = main
-	argv = append(append([]string{"gcc"}, argv...), "-Iinclude", "-nostdinc", "-Wp,-MMD,main.d", "-c", "-o", "main.o", "/in/src/main.c")
-	cc := compiler{deps: strings.Join(deps, " "), object: strings.Repeat("object", 7000)}
+	for i := range n {
+		l.src[fmt.Sprintf("main%d.c", i)] = fmt.Sprintf("%sint main%d;\n", main, i)
+	}
+	l.wait = 120 * time.Millisecond
+	return l, compiler{deps: strings.Join(deps, " "), object: strings.Repeat("object", 7000)}, func(i int) []string {
+		name := fmt.Sprintf("main%d", i%n)
+		return append(append([]string{"gcc"}, dirs...), "-Iinclude", "-nostdinc", fmt.Sprintf("-DN=%d", i/n), "-Wp,-MMD,"+name+".d", "-c", "-o", name+".o", "/in/src/"+name+".c")
+	}
+}
+
+// BenchmarkHit is a hit of such a unit.
+func BenchmarkHit(b *testing.B) {
+	l, cc, argv := kernelUnit(b, 1)
+	cc.deps = "/in/src/main0.c " + cc.deps
 	s := l.server()
-	l.ask(s, cc, action.BuildDir, argv...)
-	if o := l.ask(s, cc, action.BuildDir, argv...); o.end != 'F' {
+	l.ask(s, cc, action.BuildDir, argv(0)...)
+	if o := l.ask(s, cc, action.BuildDir, argv(0)...); o.end != 'F' {
 		b.Fatalf("got %c, want a hit", o.end)
 	}
 	l.wait = time.Nanosecond
 	b.ResetTimer()
 	for b.Loop() {
-		l.ask(s, cc, action.BuildDir, argv...)
+		l.ask(s, cc, action.BuildDir, argv(0)...)
 	}
 	b.StopTimer()
 	if _, err := s.Close(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkMiss is what labstar itself does for a unit that was not known: objects come
+// one after another into the folder where the next one's are looked for.
+func BenchmarkMiss(b *testing.B) {
+	l, cc, argv := kernelUnit(b, 50)
+	s := l.server()
+	i, object, deps := 0, cc.object, cc.deps
+	cc.deps = "/in/src/main0.c " + deps
+	l.ask(s, cc, action.BuildDir, argv(0)...)
+	l.wait = time.Nanosecond
+	b.ResetTimer()
+	for b.Loop() {
+		i++
+		cc.object, cc.deps = fmt.Sprint(object, i), fmt.Sprintf("/in/src/main%d.c %s", i%50, deps)
+		l.write(fmt.Sprintf("main%d.o", i), "")
+		if o := l.ask(s, cc, action.BuildDir, argv(i)...); o.end != 'K' {
+			b.Fatalf("got %c, want a miss", o.end)
+		}
+	}
+	b.StopTimer()
+	st, err := s.Close()
+	if err != nil || st.Hits > 0 || len(st.Reasons) > 0 {
+		b.Fatal(st, err)
 	}
 }

@@ -51,8 +51,16 @@ func (a *attestations) make() {
 		}
 		return act
 	}
+	about := []action.Input{manifest}
+	for i, pulled := range b.pulled {
+		packages, err := newContents(func(s action.Spec) (*action.Action, error) { return spec(s), nil }, pulled)
+		if err != nil {
+			panic(err)
+		}
+		about = append(about, action.Input{Name: fmt.Sprintf("packages%d", i), Artifact: packages})
+	}
 	sbom := spec(action.Spec{
-		Op: sbomOp, Title: "bill of materials of " + full, Inputs: []action.Input{manifest},
+		Op: sbomOp, Title: "bill of materials of " + full, Inputs: about,
 		Params:  sbomParams{platform: platform, Name: full, Parts: b.inImage()},
 		Outputs: []action.Output{{Name: "sbom.spdx.json", Kind: action.File}, {Name: "sbom.cdx.json", Kind: action.File}},
 	})

@@ -56,7 +56,7 @@ func (a *imageArgs) base(c *schema.Call) (base, error) {
 		return base{}, c.ArgErrorf("platform", "got %s, and base is for %s; leave it out, or take a base for %[1]s", want, has)
 	}
 	b := base{platform: has, config: act.Output("config")}
-	b.layers, err = layersOf(c, act)
+	b.layers, err = layersOf(c.Action, act)
 	return b, err
 }
 
@@ -83,8 +83,11 @@ func platformOf(act *action.Action) platform {
 	return p
 }
 
+// makeAction makes an action at a line of the script.
+type makeAction = func(action.Spec) (*action.Action, error)
+
 // layersOf returns the layers of an image.
-func layersOf(c *schema.Call, image *action.Action) ([]layer, error) {
+func layersOf(make makeAction, image *action.Action) ([]layer, error) {
 	var layers []layer
 	for _, in := range image.Inputs {
 		i := 0
@@ -93,7 +96,7 @@ func layersOf(c *schema.Call, image *action.Action) ([]layer, error) {
 		}
 		l := layer{blob: in.Artifact}
 		if image.Op == pulledOp {
-			act, err := newUnpack(c, image, i, in.Artifact)
+			act, err := newUnpack(make, image, i, in.Artifact)
 			if err != nil {
 				return nil, err
 			}

@@ -30,6 +30,8 @@ type part struct {
 	URL     string `json:"url,omitempty"`
 	SHA256  string `json:"sha256,omitempty"`
 	Role    role   `json:"role"`
+	// In is the package URL of the image, a base, that it came in.
+	In string `json:"in,omitempty"`
 	// Licence has the licences, a line each: a token, where they are known once the
 	// component is there.
 	Licence action.Late `json:"licence,omitempty"`
@@ -53,6 +55,9 @@ type bill struct {
 	parts []part
 	files []local
 	steps []step
+	// pulled are the images in it that a registry has: what is in these they tell
+	// themselves.
+	pulled []*action.Action
 }
 
 // billOf walks from the layers of an image down to what was there before: packages,
@@ -67,6 +72,9 @@ func billOf(image *action.Action) *bill {
 		switch {
 		case act.Component != nil:
 			b.parts = append(b.parts, partOf(act, roles[r]))
+			if act.Op == pulledOp && roles[r] == contained {
+				b.pulled = append(b.pulled, act)
+			}
 		case act.Source != nil:
 			b.files = append(b.files, local{Path: act.Source.Path, Digest: act.Source.Digest, Tree: act.Source.Kind == action.Tree})
 		case act.Fixed == [32]byte{}:
@@ -77,6 +85,7 @@ func billOf(image *action.Action) *bill {
 		return cmp.Or(strings.Compare(x.Kind, y.Kind), strings.Compare(x.Name, y.Name), strings.Compare(x.Version, y.Version),
 			strings.Compare(x.PURL, y.PURL), strings.Compare(string(x.Role), string(y.Role)))
 	})
+	slices.SortFunc(b.pulled, func(x, y *action.Action) int { return strings.Compare(x.Component.PURL, y.Component.PURL) })
 	// One package may be unpacked twice, with its manuals and without.
 	b.parts = slices.CompactFunc(b.parts, func(x, y part) bool {
 		return x.Kind == y.Kind && x.Name == y.Name && x.Version == y.Version && x.PURL == y.PURL && x.Role == y.Role

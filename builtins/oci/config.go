@@ -80,7 +80,7 @@ func writeJSON(env action.Env, output string, v any) error {
 func (p *configParams) lay(ctx context.Context, env action.Env) (*action.Edit, error) {
 	e := action.NewEdit(env, action.Digest{})
 	for i := range p.Base {
-		if err := p.layBase(ctx, env, e, i); err != nil {
+		if err := layBase(ctx, env, e, i); err != nil {
 			return nil, fmt.Errorf("laying layer %d of base: %w", i, err)
 		}
 	}
@@ -96,7 +96,8 @@ func (p *configParams) lay(ctx context.Context, env action.Env) (*action.Edit, e
 	return e, nil
 }
 
-func (p *configParams) layBase(ctx context.Context, env action.Env, e *action.Edit, i int) error {
+// layBase lays layer i of a base over what is below it.
+func layBase(ctx context.Context, env action.Env, e *action.Edit, i int) error {
 	name := fmt.Sprintf("descriptor%d", i)
 	if slices.ContainsFunc(env.Inputs(), func(in action.OutputDigest) bool { return in.Name == name }) {
 		var info layerInfo

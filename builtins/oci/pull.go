@@ -123,12 +123,12 @@ func (n imageName) component(p pulledPin, on platform) *action.Component {
 }
 
 // newUnpack makes the action that reads layer i of a pulled image into a tree.
-func newUnpack(c *schema.Call, image *action.Action, i int, blob *action.Artifact) (*action.Action, error) {
+func newUnpack(make makeAction, image *action.Action, i int, blob *action.Artifact) (*action.Action, error) {
 	var p pulledParams
 	if err := json.Unmarshal(image.Params, &p); err != nil {
 		return nil, err
 	}
-	return c.Action(action.Spec{
+	return make(action.Spec{
 		Op: unpackOp, Params: unpackParams{MediaType: p.Layers[i].MediaType}, Title: fmt.Sprintf("unpack layer %d of %s", i, p.Name),
 		Inputs:  []action.Input{{Name: "layer", Artifact: blob}},
 		Outputs: []action.Output{{Name: "tree", Kind: action.Tree}, {Name: "descriptor", Kind: action.File}},

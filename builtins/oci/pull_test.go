@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -63,7 +64,9 @@ func (s *server) config(key string) string {
 func push(t *testing.T, host, ref, script string) {
 	t.Helper()
 	lab := buildtest.New(t)
-	g := lab.Eval(Builtins(), script, predeclared(lab, "below"))
+	have := predeclared(lab, "below")
+	maps.Copy(have, systems(lab))
+	g := lab.Eval(Builtins(), script, have)
 	dir, err := lab.Store.TreePath(t.Context(), lab.Build(g["i"]))
 	if err != nil {
 		t.Fatal(err)

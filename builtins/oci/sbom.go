@@ -19,13 +19,24 @@ type sbomParams struct {
 }
 
 // sbomOp writes the bill of materials of an image in the formats SPDX 2.3 and
-// CycloneDX 1.6. What is in it comes from the graph; the times are constant.
+// CycloneDX 1.6. What is in it comes from the graph, and of a pulled base from the
+// records of its package managers; the times are constant.
 var sbomOp = &action.Op{Name: "oci/sbom", Version: 1, Run: runSBOM}
 
 func runSBOM(ctx context.Context, env action.Env) error {
 	var p sbomParams
 	if err := env.Params(&p); err != nil {
 		return err
+	}
+	for _, in := range env.Inputs() {
+		if !strings.HasPrefix(in.Name, "packages") {
+			continue
+		}
+		var found []part
+		if err := readJSON(ctx, env, in.Name, &found); err != nil {
+			return err
+		}
+		p.Parts = append(p.Parts, found...)
 	}
 	followLicences(p.Parts)
 	digest := env.Input("manifest").Digest.Hex()
@@ -116,6 +127,7 @@ func (p *sbomParams) spdx(digest string) *spdxDocument {
 		Relationships: []spdxRelationship{{"SPDXRef-DOCUMENT", "DESCRIBES", imageID}},
 	}
 	extracted := map[string]string{}
+	ids := map[string]string{"": imageID} // of images, by their package URLs
 	for i, c := range p.Parts {
 		id := fmt.Sprintf("SPDXRef-%s-%s-%d", c.Kind, strings.Trim(notID().ReplaceAllString(c.Name, "-"), "-"), i)
 		licence, refs := spdxExpression(string(c.Licence))
@@ -138,7 +150,10 @@ func (p *sbomParams) spdx(digest string) *spdxDocument {
 		if c.Role == compiled {
 			kind = "GENERATED_FROM"
 		}
-		doc.Relationships = append(doc.Relationships, spdxRelationship{imageID, kind, id})
+		if c.Kind == "image" {
+			ids[c.PURL] = id
+		}
+		doc.Relationships = append(doc.Relationships, spdxRelationship{ids[c.In], kind, id})
 	}
 	for _, id := range slices.Sorted(maps.Keys(extracted)) {
 		doc.Extracted = append(doc.Extracted, spdxExtracted{ID: id, Name: extracted[id], Text: "as its packager calls it: " + extracted[id]})
@@ -233,7 +248,8 @@ func (p *sbomParams) cycloneDX(digest string) *cdxDocument {
 			Component: cdxComponent{Type: "container", Ref: purl, Name: p.Name, Version: "sha256:" + digest, PURL: purl, Hashes: []cdxHash{{"SHA-256", digest}}},
 		},
 	}
-	top := cdxDepends{Ref: purl, On: []string{}}
+	doc.Depends = []cdxDepends{{Ref: purl, On: []string{}}}
+	images := map[string]int{"": 0} // index of what they hold, by their package URLs
 	for i, c := range p.Parts {
 		out := cdxComponent{
 			Type: "library", Ref: fmt.Sprintf("%s-%d-%s", c.Kind, i, c.Name), Name: c.Name, Version: c.Version, PURL: c.PURL, Licences: cdxLicences(string(c.Licence)),
@@ -255,9 +271,13 @@ func (p *sbomParams) cycloneDX(digest string) *cdxDocument {
 			out.Scope = "excluded" // it is not itself in there
 		}
 		doc.Components = append(doc.Components, out)
-		top.On = append(top.On, out.Ref)
+		if c.Kind == "image" {
+			images[c.PURL] = len(doc.Depends)
+			doc.Depends = append(doc.Depends, cdxDepends{Ref: out.Ref, On: []string{}})
+		}
+		on := &doc.Depends[images[c.In]].On
+		*on = append(*on, out.Ref)
 	}
-	doc.Depends = []cdxDepends{top}
 	return doc
 }
 

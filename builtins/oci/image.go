@@ -48,7 +48,8 @@ podman and containerd read as it is, and docker load as a tar. Its attributes:
 - `+"`.layout`"+` is the tree, `+"`.manifest`"+` and `+"`.config`"+` are files;
 - `+"`.archive`"+` is a tar for docker load, made only where it is used;
 - `+"`.sbom`"+` is the bill of materials, from the graph and not from a scan, as SPDX
-  (.sbom.spdx) and CycloneDX (.sbom.cyclonedx), with the licences;
+  (.sbom.spdx) and CycloneDX (.sbom.cyclonedx), with the licences; of a pulled base it has
+  what dpkg and apk have noted in there;
 - `+"`.provenance`"+` is SLSA's, as an in-toto statement;
 - `+"`.attested`"+` is the layout with these attached to the image, as referrers.
 

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,31 +32,90 @@ type controlPlane struct {
 	url        string
 	token      string
 	client     *http.Client
+	ends       []func() // of its parts, in the order in which they were started
 }
 
-// startControlPlane starts it for this test. kube-apiserver and kube-controller-manager
-// are those of $LABSTAR_E2E_APISERVER, a folder; .ci/apiserver builds them.
+// plane is the one control plane of this process, since it takes ten seconds to start.
+// Tests that change something take out what they brought.
+var plane *controlPlane
+
+// startControlPlane starts it for the first test that needs it. kube-apiserver and
+// kube-controller-manager are those of $LABSTAR_E2E_APISERVER, a folder; .ci/apiserver
+// builds them. Without them the test is skipped.
 func startControlPlane(t testing.TB) *controlPlane {
 	t.Helper()
+	if plane == nil {
+		plane = newControlPlane(t)
+	}
+	of := *plane
+	of.t = t
+	return &of
+}
+
+// apiServer is the kubeconfig of the user's own API server, if one is named, and else of
+// the control plane. It is asked in dry runs only.
+func apiServer(t testing.TB) string {
+	t.Helper()
+	if server := os.Getenv("LABSTAR_E2E_KUBECONFIG"); server != "" {
+		return server
+	}
+	return startControlPlane(t).kubeconfig
+}
+
+// programs are the two of Kubernetes.
+func programs() (apiserver, manager string, err error) {
 	bin := os.Getenv("LABSTAR_E2E_APISERVER")
 	if bin == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			t.Fatal(err)
+			return "", "", err
 		}
 		bin = filepath.Join(home, ".cache/lab-apiserver/bin")
 	}
-	apiserver, manager := filepath.Join(bin, "kube-apiserver"), filepath.Join(bin, "kube-controller-manager")
+	apiserver, manager = filepath.Join(bin, "kube-apiserver"), filepath.Join(bin, "kube-controller-manager")
 	for _, p := range []string{apiserver, manager} {
 		if _, err := os.Stat(p); err != nil {
-			t.Skipf("needs a Kubernetes API server: %v; .ci/apiserver builds it (20 minutes, once)", err)
+			return "", "", err
 		}
 	}
-	need(t, "etcd")
-	c := &controlPlane{t: t, dir: t.TempDir(), token: rand.Text(), client: &http.Client{
+	_, err = exec.LookPath("etcd")
+	return apiserver, manager, err
+}
+
+// haveControlPlane is for tests of which an API server is but a part.
+func haveControlPlane() bool {
+	_, _, err := programs()
+	return err == nil
+}
+
+func newControlPlane(t testing.TB) *controlPlane {
+	t.Helper()
+	apiserver, manager, err := programs()
+	if err != nil {
+		t.Skipf("needs a Kubernetes API server and etcd: %v; .ci/apiserver builds the first (20 minutes, once)", err)
+	}
+	dir, err := os.MkdirTemp("", "labstar-e2e-plane") // that of the test ends with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &controlPlane{t: t, dir: dir, token: rand.Text(), client: &http.Client{
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // it signs its own certificate
 	}}
 	c.kubeconfig = filepath.Join(c.dir, "kubeconfig")
+	c.run(apiserver, manager)
+	return c
+}
+
+// run starts the parts. If one does not start, the others end.
+func (c *controlPlane) run(apiserver, manager string) {
+	t := c.t
+	t.Helper()
+	started := false
+	defer func() {
+		if !started {
+			c.stop()
+		}
+	}()
 	etcd, peers, port := freePort(t), freePort(t), freePort(t)
 	c.url = "https://127.0.0.1:" + port
 	c.writeFiles()
@@ -77,7 +137,15 @@ func startControlPlane(t testing.TB) *controlPlane {
 	c.start(manager, "--kubeconfig", "kubeconfig", "--leader-elect=false", "--secure-port", "0", "--kube-api-qps", "200", "--kube-api-burst", "400", "--pvclaimbinder-sync-period", "2s",
 		"--controllers", "deployment-controller,replicaset-controller,statefulset-controller,daemonset-controller,job-controller,namespace-controller,"+
 			"garbage-collector-controller,persistentvolume-binder-controller,persistentvolumeclaim-protection-controller,resourcequota-controller,endpointslice-controller")
-	return c
+	started = true
+}
+
+// stop ends the parts in the reverse order.
+func (c *controlPlane) stop() {
+	for _, end := range slices.Backward(c.ends) {
+		end()
+	}
+	_ = os.RemoveAll(c.dir) // below the folder of temporary files
 }
 
 func freePort(t testing.TB) string {
@@ -128,7 +196,7 @@ contexts:
 	}
 }
 
-// start starts one part, which ends with the test. Parts end in the reverse order.
+// start starts one part.
 func (c *controlPlane) start(program string, args ...string) {
 	c.t.Helper()
 	log, err := os.Create(filepath.Join(c.dir, filepath.Base(program)+".log"))
@@ -152,7 +220,7 @@ func (c *controlPlane) start(program string, args ...string) {
 	if err := <-started; err != nil {
 		c.t.Fatal(err)
 	}
-	c.t.Cleanup(func() {
+	c.ends = append(c.ends, func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		select {
 		case <-done:

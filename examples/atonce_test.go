@@ -100,7 +100,7 @@ func testAtOnce(c *clusterTest) {
 	if err := heir.Wait(); err != nil || !strings.Contains(heir.out.String(), "is being applied by ") {
 		c.t.Errorf("after one that was killed: %v\n%s", err, &heir.out)
 	}
-	c.labstar(0, []string{"delete", "--name", "atonce", "--yes", "--no-wait"}, "removed 8 objects")
+	c.labstar(0, []string{"delete", "--name", "atonce", "--yes"}, "removed 8 objects")
 	if got := c.names("/api/v1/namespaces/default/configmaps"); got != "" {
 		c.t.Errorf("got the config maps %s, want none", got)
 	}

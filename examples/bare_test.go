@@ -20,7 +20,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "entering a bare machine:", enterBare(dir))
 		os.Exit(125)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if plane != nil {
+		plane.stop()
+	}
+	os.Exit(code)
 }
 
 const bareUser = 23456

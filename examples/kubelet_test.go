@@ -43,7 +43,7 @@ func (c *controlPlane) startKubelet() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.must("POST", "/api/v1/nodes", "application/json", map[string]any{"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "node"}})
+	c.must("PATCH", "/api/v1/nodes/node?fieldManager=test", "application/apply-patch+yaml", map[string]any{"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "node"}})
 	var port int
 	if _, err := fmt.Sscan(u.Port(), &port); err != nil {
 		c.t.Fatal(err)

@@ -59,7 +59,7 @@ func (k *checker) project() {
 func (k *checker) service(at, name string, v any) {
 	s, ok := v.(schema.Dict[any])
 	if !ok {
-		k.fail(at, "", "got %s, want a dict", kindOf(v))
+		k.fail(at, "", "got %s, want a dict", schema.KindOf(v))
 		return
 	}
 	if !label().MatchString(name) {
@@ -144,7 +144,7 @@ func (k *checker) external(arg string, all schema.Dict[any]) {
 		d, ok := e.Value.(schema.Dict[any])
 		if !ok {
 			if e.Value != nil {
-				k.fail(key(arg, e.Key), "", "got %s, want a dict, {} for the defaults", kindOf(e.Value))
+				k.fail(key(arg, e.Key), "", "got %s, want a dict, {} for the defaults", schema.KindOf(e.Value))
 			}
 			continue
 		}

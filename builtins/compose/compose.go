@@ -162,7 +162,7 @@ func (k *checker) sub(d schema.Dict[any], at, name string) schema.Dict[any] {
 		return v
 	case nil:
 	default:
-		k.fail(key(at, name), "", "got %s, want a dict", kindOf(v))
+		k.fail(key(at, name), "", "got %s, want a dict", schema.KindOf(v))
 	}
 	return nil
 }
@@ -192,24 +192,6 @@ func listed(d schema.Dict[any], at, name string) (found []place) {
 }
 
 type place struct{ name, at string }
-
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "None"
-	case bool:
-		return "bool"
-	case int64:
-		return "int"
-	case float64:
-		return "float"
-	case string:
-		return "string"
-	case []any:
-		return "list"
-	}
-	return "dict"
-}
 
 // isPath reports whether the source of a mount is a folder of the host.
 func isPath(s string) bool {

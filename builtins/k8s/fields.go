@@ -1,14 +1,9 @@
 package k8s
 
 import (
-	"encoding/base64"
 	"fmt"
-	"math"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/kube/openapi"
@@ -16,25 +11,6 @@ import (
 )
 
 // This file holds an object against the schema of its kind.
-
-// kindOf names a value's type for messages.
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "None"
-	case bool:
-		return "bool"
-	case int64:
-		return "int"
-	case float64:
-		return "float"
-	case string:
-		return "string"
-	case []any:
-		return "list"
-	}
-	return "dict"
-}
 
 // value checks x, which is not nil.
 func (a at) value(s *openapi.Schema, x any) {
@@ -57,7 +33,7 @@ func (a at) value(s *openapi.Schema, x any) {
 		switch x.(type) {
 		case int64, string:
 		default:
-			a.fail("", "got %s, want a number or a string", kindOf(x))
+			a.fail("", "got %s, want a number or a string", schema.KindOf(x))
 		}
 	case openapi.Quantity:
 		a.quantityType(x)
@@ -86,7 +62,7 @@ func (a at) value(s *openapi.Schema, x any) {
 			} else if text, isText := x.(string); isText {
 				hint = fmt.Sprintf("write [%q]", clip(text))
 			}
-			a.fail(hint, "got %s, want a list", kindOf(x))
+			a.fail(hint, "got %s, want a list", schema.KindOf(x))
 			return
 		}
 		for i, e := range l {
@@ -111,7 +87,7 @@ func (a at) wrongContainer(x any, want string, fields []string) {
 	if len(fields) > 0 && len(fields) <= 12 {
 		hint = "its fields are " + strings.Join(fields, ", ")
 	}
-	a.fail(hint, "got %s, want a %s", kindOf(x), want)
+	a.fail(hint, "got %s, want a %s", schema.KindOf(x), want)
 }
 
 // misplacedSecret reports a secret outside of a Secret.
@@ -148,102 +124,6 @@ func wanted(s *openapi.Schema) string {
 		return "a list"
 	}
 	return "a dict"
-}
-
-func (a at) text(s *openapi.Schema, x any) {
-	text, ok := x.(string)
-	if !ok {
-		switch x.(type) {
-		case int64, float64, bool:
-			a.fail("", "got %s, want a string: write %q", kindOf(x), scalar(x))
-		default:
-			a.fail("", "got %s, want %s", kindOf(x), wanted(s))
-		}
-		return
-	}
-	switch s.Base {
-	case openapi.Enum:
-		if !slices.Contains(s.Values, text) {
-			a.fail("", "got %q, want one of %s%s", clip(text), quoted(s.Values), didYouMean(text, s.Values))
-		}
-	case openapi.Time:
-		if _, err := time.Parse(time.RFC3339, text); err != nil {
-			a.fail("", "got %q, want a time such as \"2026-01-02T15:04:05Z\"", clip(text))
-		}
-	case openapi.Bytes:
-		if _, err := base64.StdEncoding.DecodeString(text); err != nil && !a.c.late(text) {
-			hint := ""
-			if a.o.kind == "Secret" {
-				hint = "plain text goes into stringData"
-			}
-			a.fail(hint, "got %q, want base64", clip(text))
-		}
-	case openapi.String:
-		if s.Pattern != "" {
-			if re, err := regexp.Compile(s.Pattern); err == nil && !re.MatchString(text) {
-				a.fail("", "got %q, want a string that matches %s", clip(text), s.Pattern)
-			}
-		}
-	}
-}
-
-// scalar writes a value as YAML does.
-func scalar(x any) string {
-	if f, ok := x.(float64); ok {
-		return strconv.FormatFloat(f, 'g', -1, 64)
-	}
-	return fmt.Sprint(x)
-}
-
-func (a at) numeric(s *openapi.Schema, x any) {
-	var f float64
-	switch x := x.(type) {
-	case int64:
-		f = float64(x)
-		if s.Base == openapi.Int32 && (x > math.MaxInt32 || x < math.MinInt32) {
-			a.fail("", "got %d, want a number of at most 32 bits", x)
-			return
-		}
-	case float64:
-		f = x
-		if s.Base != openapi.Number && x != math.Trunc(x) {
-			a.fail("", "got %v, want a whole number", x)
-			return
-		}
-	case string:
-		hint := ""
-		if _, err := strconv.ParseFloat(x, 64); err == nil {
-			hint = "write " + x + " without quotes"
-		}
-		a.fail(hint, "got the string %q, want a number", a.c.readable(x))
-		return
-	default:
-		a.fail("", "got %s, want a number", kindOf(x))
-		return
-	}
-	if s.Min != nil && f < *s.Min {
-		a.fail("", "got %v, want at least %v", x, *s.Min)
-	}
-	if s.Max != nil && f > *s.Max {
-		a.fail("", "got %v, want at most %v", x, *s.Max)
-	}
-}
-
-func (a at) boolean(x any) {
-	switch x := x.(type) {
-	case bool:
-	case string:
-		hint := ""
-		switch strings.ToLower(x) {
-		case "true", "yes", "on", "1":
-			hint = "write True"
-		case "false", "no", "off", "0":
-			hint = "write False"
-		}
-		a.fail(hint, "got the string %q, want True or False", clip(x))
-	default:
-		a.fail("", "got %s, want True or False", kindOf(x))
-	}
 }
 
 // fields checks the fields of an object of a type.
@@ -288,163 +168,6 @@ func requiredHint(f *openapi.Field) string {
 		return fmt.Sprintf("give it %s: one of %s", f.Name, quoted(f.Type.Values))
 	}
 	return fmt.Sprintf("give it %s: %s", f.Name, wanted(&f.Type))
-}
-
-// otherVersion reports a field that not all of the wanted releases have.
-func (a at) otherVersion(f *openapi.Field) {
-	v := a.c.versions
-	missing := v &^ f.In
-	if missing.Last() == v.Last() { // the newest lacks it
-		a.failName("leave it out", "Kubernetes %s has no field %q: it was removed after %s", v.Last(), f.Name, f.In.Last())
-		return
-	}
-	a.failName(fmt.Sprintf("leave it out, or say k8s_version = %q", f.In.First()+".."+v.Last()),
-		"the field %q came with Kubernetes %s, and this is for %s", f.Name, f.In.First(), v)
-}
-
-// unknownField says where a field belongs, or which is meant. What is meant counts
-// as given.
-func (a at) unknownField(t *openapi.Type, d dict, name string, meant map[string]bool) {
-	here := a.key(name)
-	what := a.placeName()
-	if where := a.belongs(t, name); where != "" {
-		here.failName("move it to "+where, "%s has no field %q: it belongs to %s", what, name, where)
-		return
-	}
-	var free []string
-	for _, f := range t.Names() {
-		if !has(d, f) && !meant[f] {
-			free = append(free, f)
-		}
-	}
-	s := schema.Suggest(name, free)
-	if s == "" {
-		s = schema.Suggest(name, t.Names())
-	}
-	if s != "" {
-		meant[s] = true
-		here.failName("", "%s has no field %q (did you mean %q?)", what, name, s)
-		return
-	}
-	if where := a.anywhere(t, name); where != "" {
-		here.failName("move it to "+where, "%s has no field %q: it belongs to %s", what, name, where)
-		return
-	}
-	hint := ""
-	if len(t.Fields) <= 20 {
-		hint = "its fields are " + strings.Join(t.Names(), ", ")
-	}
-	here.failName(hint, "%s has no field %q", what, name)
-}
-
-// placeName names the place for "X has no field".
-func (a at) placeName() string {
-	if a.p == nil {
-		return "a " + a.o.kind
-	}
-	return a.p.String()
-}
-
-// typesOnPath are the types of the objects above a place, the object's own first.
-func (a at) typesOnPath() (types []*openapi.Type, places []*where) {
-	if a.o.api == nil {
-		return nil, nil
-	}
-	s := openapi.Schema{Base: openapi.Object}
-	t := a.o.api.Type()
-	types, places = append(types, t), append(places, nil)
-	for _, step := range a.p.steps() {
-		if s.Base == openapi.List || s.Base == openapi.Map {
-			s = *s.Elem
-		} else {
-			f := t.Field(step.key)
-			if f == nil {
-				return types, places
-			}
-			s = f.Type
-		}
-		if s.Base == openapi.Object {
-			t = s.Object()
-			types, places = append(types, t), append(places, step)
-		}
-	}
-	return types, places
-}
-
-// belongs looks for a field of the name in what is around: the objects above, and
-// those directly below.
-func (a at) belongs(t *openapi.Type, name string) string {
-	types, places := a.typesOnPath()
-	for i := len(types) - 2; i >= 0; i-- {
-		if types[i].Field(name) != nil && name != "apiVersion" && name != "kind" {
-			if p := places[i].String(); p != "" {
-				return p
-			}
-			return "the " + a.o.kind + " itself"
-		}
-	}
-	for _, f := range t.Fields {
-		if below := objectOf(&f.Type); below != nil && f.Name != "metadata" && f.Name != "status" && below.Field(name) != nil {
-			return beneath(a, f)
-		}
-	}
-	return ""
-}
-
-func beneath(a at, f openapi.Field) string {
-	p := a.key(f.Name).p.String()
-	if f.Type.Base == openapi.List {
-		p += "[]"
-	}
-	return p
-}
-
-// objectOf is the type of the object that a schema holds, directly or in a list.
-func objectOf(s *openapi.Schema) *openapi.Type {
-	if s.Base == openapi.List {
-		s = s.Elem
-	}
-	if s.Base != openapi.Object {
-		return nil
-	}
-	return s.Object()
-}
-
-// anywhere looks for the field in the whole object, nearest to its top.
-func (a at) anywhere(t *openapi.Type, name string) string {
-	type step struct {
-		t     *openapi.Type
-		where string
-	}
-	if a.o.api == nil {
-		return ""
-	}
-	seen := map[*openapi.Type]bool{}
-	for next := []step{{t, a.p.String()}, {a.o.api.Type(), ""}}; len(next) > 0; next = next[1:] {
-		s := next[0]
-		if seen[s.t] {
-			continue
-		}
-		seen[s.t] = true
-		if s.t.Field(name) != nil && s.t != t && s.where != "" {
-			return s.where
-		}
-		if strings.Count(s.where, ".") > 5 {
-			continue
-		}
-		for _, f := range s.t.Fields {
-			below := objectOf(&f.Type)
-			if below == nil || f.Name == "metadata" && s.where != "" {
-				continue
-			}
-			where := strings.TrimPrefix(s.where+"."+f.Name, ".")
-			if f.Type.Base == openapi.List {
-				where += "[]"
-			}
-			next = append(next, step{below, where})
-		}
-	}
-	return ""
 }
 
 // listKeys reports elements that are one and the same to the server.

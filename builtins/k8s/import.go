@@ -95,7 +95,7 @@ func readFile(c *schema.Call, arg, file string) ([]*object, error) {
 		d := &document{file: file, text: text, root: root}
 		value, ok := plainNode(root).(dict)
 		if !ok {
-			e := c.ArgErrorf(arg, "got %s, want an object", kindOf(plainNode(root)))
+			e := c.ArgErrorf(arg, "got %s, want an object", schema.KindOf(plainNode(root)))
 			e.Label, e.Place = file, d.place(nil, false)
 			errs = append(errs, e)
 			continue
@@ -116,7 +116,7 @@ func patchAll(c *schema.Call, ck *checker, patches schema.Dict[schema.Any]) erro
 		kind, name, _ := strings.Cut(e.Key, "/")
 		change, ok := e.Value.(dict)
 		if !ok {
-			errs = append(errs, c.ArgErrorf(arg, "got %s, want a dict", kindOf(e.Value)))
+			errs = append(errs, c.ArgErrorf(arg, "got %s, want a dict", schema.KindOf(e.Value)))
 			continue
 		}
 		found := false

@@ -248,7 +248,7 @@ func takeNodes(c *schema.Call, v starlark.Value) ([]node, error) {
 	}
 	d, ok := x.(dict)
 	if !ok {
-		return nil, c.ArgErrorf("nodes", "got %s, want a dict of dicts", kindOf(x))
+		return nil, c.ArgErrorf("nodes", "got %s, want a dict of dicts", schema.KindOf(x))
 	}
 	var out []node
 	var errs []error
@@ -256,7 +256,7 @@ func takeNodes(c *schema.Call, v starlark.Value) ([]node, error) {
 		n := node{name: e.Key, room: map[string]*amount{}}
 		fields, ok := e.Value.(dict)
 		if !ok {
-			errs = append(errs, c.ArgErrorf(fmt.Sprintf("nodes[%q]", e.Key), "got %s, want a dict with cpu and memory", kindOf(e.Value)))
+			errs = append(errs, c.ArgErrorf(fmt.Sprintf("nodes[%q]", e.Key), "got %s, want a dict with cpu and memory", schema.KindOf(e.Value)))
 			continue
 		}
 		for _, f := range fields {

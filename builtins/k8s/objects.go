@@ -24,7 +24,7 @@ func (c *checker) object(o *object) {
 	for _, name := range []string{"apiVersion", "kind"} {
 		x, _ := d.Get(name)
 		if s, ok := x.(string); !ok && x != nil {
-			a.key(name).fail("", "got %s, want a string", kindOf(x))
+			a.key(name).fail("", "got %s, want a string", schema.KindOf(x))
 			return
 		} else if s == "" {
 			a.missing(name)

@@ -27,7 +27,7 @@ func quantity(x any) (*amount, error) {
 	switch x.(type) {
 	case int64, float64, string:
 	default:
-		return nil, fmt.Errorf("got %s", kindOf(x))
+		return nil, fmt.Errorf("got %s", schema.KindOf(x))
 	}
 	text := scalar(x)
 	n := strings.LastIndexAny(text, "0123456789.") + 1
@@ -85,7 +85,7 @@ func (a at) quantityType(x any) {
 	switch x.(type) {
 	case int64, float64, string:
 	default:
-		a.fail("", "got %s, want a quantity such as \"500m\" or \"1Gi\"", kindOf(x))
+		a.fail("", "got %s, want a quantity such as \"500m\" or \"1Gi\"", schema.KindOf(x))
 		return
 	}
 	if _, err := quantity(x); err == nil {

@@ -103,6 +103,9 @@ func (c *Cluster) remedy(s *metav1.Status) string {
 		return "; ask for less, raise the ResourceQuota, or remove what is not needed"
 	case s.Code == http.StatusForbidden && strings.Contains(s.Message, " cannot "):
 		return fmt.Sprintf("; ask for a role that allows it%s, or choose another context with --context", c.ofUser())
+	case strings.Contains(s.Message, "failed to create typed patch object") || strings.Contains(s.Message, "failed to convert new object"):
+		// Code 500, though it is about the object.
+		return "; what the script's own checks let pass is of another version of Kubernetes: name the cluster's with k8s_version"
 	case s.Code == http.StatusTooManyRequests || s.Code >= 500:
 		return "; the server is in trouble: run the same command again, which goes on where this ended"
 	}

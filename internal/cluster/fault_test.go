@@ -50,6 +50,8 @@ func TestExplain(t *testing.T) {
 		{"expired", 401, "Unauthorized", "Unauthorized", "does not take the credentials of user me: they may have expired, so log in again"},
 		{"forbidden", 403, "Forbidden", `pods is forbidden: User "me" cannot list resource "pods"`, `reading: pods is forbidden: User "me" cannot list resource "pods"; ask for a role that allows it of user me`},
 		{"quota", 403, "Forbidden", "exceeded quota: few", "reading: exceeded quota: few; ask for less, raise the ResourceQuota"},
+		{"field", 500, "InternalError", "failed to create typed patch object (lab/web; apps/v1, Kind=Deployment): .spec.replica: field not declared in schema",
+			"field not declared in schema; what the script's own checks let pass is of another version of Kubernetes: name the cluster's with k8s_version"},
 		{"broken", 500, "InternalError", "oops", "reading: Internal error occurred: oops; the server is in trouble: run the same command again"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

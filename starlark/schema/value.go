@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 )
 
@@ -31,6 +30,25 @@ func (d Dict[V]) Get(key string) (v V, ok bool) {
 // Any is a plain value of a script: nil, bool, int64, float64, string (which
 // may hold text tokens), []any or Dict[any].
 type Any any
+
+// KindOf names the type of a plain value for messages.
+func KindOf(v Any) string {
+	switch v.(type) {
+	case nil:
+		return "None"
+	case bool:
+		return "bool"
+	case int64:
+		return "int"
+	case float64:
+		return "float"
+	case string:
+		return "string"
+	case []any:
+		return "list"
+	}
+	return "dict"
+}
 
 // MarshalJSON writes an object in the dict's order.
 func (d Dict[V]) MarshalJSON() ([]byte, error) { return appendDict(nil, d) }
@@ -104,8 +122,17 @@ func isPlainText(s string) bool {
 // UnmarshalJSON reads an object in its order; null is an empty dict.
 func (d *Dict[V]) UnmarshalJSON(data []byte) error {
 	*d = nil
+	if p, ok := any(d).(*Dict[any]); ok {
+		v, err := UnmarshalAny(data)
+		if v == nil || err != nil {
+			return err
+		}
+		if *p, ok = v.(Dict[any]); !ok {
+			return fmt.Errorf("got %.20s, want a JSON object", data)
+		}
+		return nil
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
 	switch t, err := dec.Token(); {
 	case err != nil:
 		return err
@@ -121,12 +148,7 @@ func (d *Dict[V]) UnmarshalJSON(data []byte) error {
 		}
 		key, _ := t.(string)
 		var v V
-		if p, ok := any(&v).(*any); ok {
-			*p, err = decodeAny(dec)
-		} else {
-			err = dec.Decode(&v)
-		}
-		if err != nil {
+		if err := dec.Decode(&v); err != nil {
 			return fmt.Errorf("decoding %q: %w", key, err)
 		}
 		*d = append(*d, Entry[V]{key, v})
@@ -137,56 +159,118 @@ func (d *Dict[V]) UnmarshalJSON(data []byte) error {
 
 // UnmarshalAny reads JSON into the Go values of Any, keeping the order of objects.
 func UnmarshalAny(data []byte) (Any, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	v, err := decodeAny(dec)
-	if err != nil {
-		return nil, err
+	if !json.Valid(data) {
+		var v any
+		if err := json.Unmarshal(data, &v); err != nil {
+			return nil, err
+		}
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token returns io.EOF itself
-		return nil, fmt.Errorf("got more after the JSON value, want one value")
-	}
-	return v, nil
+	r := jsonReader{data: data}
+	return r.value(0)
 }
 
-func decodeAny(dec *json.Decoder) (any, error) {
-	t, err := dec.Token()
-	if err != nil {
-		return nil, err
+// jsonReader reads JSON that is known to be valid, which takes a tenth of the time of
+// package json's tokens.
+type jsonReader struct {
+	data []byte
+	pos  int
+}
+
+// next is the next byte that is no space.
+func (r *jsonReader) next() byte {
+	for {
+		switch c := r.data[r.pos]; c {
+		case ' ', '\t', '\n', '\r':
+			r.pos++
+		default:
+			return c
+		}
 	}
-	switch t := t.(type) {
-	case json.Number:
-		if i, err := t.Int64(); err == nil {
+}
+
+func (r *jsonReader) value(depth int) (any, error) {
+	if depth > 10_000 { // as package json
+		return nil, fmt.Errorf("got JSON nested more than %d deep", depth-1)
+	}
+	switch r.next() {
+	case '{':
+		d := Dict[any]{}
+		for r.pos++; r.next() != '}'; {
+			if r.data[r.pos] == ',' {
+				r.pos++
+				r.next()
+			}
+			key, err := r.text()
+			if err != nil {
+				return nil, err
+			}
+			r.next()
+			r.pos++ // the colon
+			v, err := r.value(depth + 1)
+			if err != nil {
+				return nil, err
+			}
+			d = append(d, Entry[any]{key, v})
+		}
+		r.pos++
+		return d, nil
+	case '[':
+		list := []any{}
+		for r.pos++; r.next() != ']'; {
+			if r.data[r.pos] == ',' {
+				r.pos++
+			}
+			v, err := r.value(depth + 1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		r.pos++
+		return list, nil
+	case '"':
+		return r.text()
+	}
+	return r.literal()
+}
+
+// text reads a string.
+func (r *jsonReader) text() (string, error) {
+	start, plain := r.pos, true
+	for r.pos++; r.data[r.pos] != '"'; r.pos++ {
+		if c := r.data[r.pos]; c == '\\' {
+			r.pos++
+			plain = false
+		} else if c >= 0x80 {
+			plain = false // it may be no UTF-8
+		}
+	}
+	r.pos++
+	if plain {
+		return string(r.data[start+1 : r.pos-1]), nil
+	}
+	var s string
+	err := json.Unmarshal(r.data[start:r.pos], &s)
+	return s, err
+}
+
+// literal reads a number, true, false or null.
+func (r *jsonReader) literal() (any, error) {
+	start := r.pos
+	for r.pos < len(r.data) && bytes.IndexByte([]byte(" \t\n\r,]}"), r.data[r.pos]) < 0 {
+		r.pos++
+	}
+	switch word := string(r.data[start:r.pos]); word {
+	case "null":
+		return nil, nil
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	default:
+		if i, err := strconv.ParseInt(word, 10, 64); err == nil {
 			return i, nil
 		}
-		return t.Float64()
-	case json.Delim:
-		if t == '[' {
-			list := []any{}
-			for dec.More() {
-				v, err := decodeAny(dec)
-				if err != nil {
-					return nil, err
-				}
-				list = append(list, v)
-			}
-			_, err := dec.Token()
-			return list, err
-		}
-		d := Dict[any]{}
-		for dec.More() {
-			key, err := dec.Token()
-			if err != nil {
-				return nil, err
-			}
-			v, err := decodeAny(dec)
-			if err != nil {
-				return nil, err
-			}
-			d = append(d, Entry[any]{key.(string), v})
-		}
-		_, err := dec.Token()
-		return d, err
+		return strconv.ParseFloat(word, 64)
 	}
-	return t, nil
 }

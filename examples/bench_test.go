@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // These benchmarks time whole commands against what a user would pick instead,
@@ -23,40 +21,26 @@ import (
 //	LABSTAR_E2E=1 go test -bench . -benchtime 1x -run - ./examples
 
 // versus runs ours and theirs in turn, rounds times, and reports both medians in
-// milliseconds and their ratio, and that of their processor times. before runs untimed ahead of each.
+// milliseconds and their ratio. before runs untimed ahead of each.
 func versus(b *testing.B, rounds int, before func(i int), ours, theirs func(i int)) {
 	b.Helper()
 	for b.Loop() {
-		var a, c stopwatch
+		var a, c []time.Duration
 		for i := range rounds {
 			before(i)
-			a.time(func() { ours(i) })
-			c.time(func() { theirs(i) })
+			start := time.Now()
+			ours(i)
+			a = append(a, time.Since(start))
+			start = time.Now()
+			theirs(i)
+			c = append(c, time.Since(start))
 		}
 		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-		b.ReportMetric(ms(median(a.elapsed)), "ours-ms")
-		b.ReportMetric(ms(median(c.elapsed)), "theirs-ms")
-		b.ReportMetric(ms(median(a.elapsed))/ms(median(c.elapsed)), "ratio")
-		b.ReportMetric(ms(median(a.cpu))/ms(median(c.cpu)), "cpu-ratio")
+		b.ReportMetric(ms(median(a)), "ours-ms")
+		b.ReportMetric(ms(median(c)), "theirs-ms")
+		b.ReportMetric(ms(median(a))/ms(median(c)), "ratio")
 	}
 	b.ReportMetric(0, "ns/op") // the time of all rounds says nothing
-}
-
-// stopwatch keeps how long something took each time, and the processor time of its
-// processes, which other work on the machine disturbs less.
-type stopwatch struct{ elapsed, cpu []time.Duration }
-
-func (s *stopwatch) time(f func()) {
-	start, before := time.Now(), childrenCPU()
-	f()
-	s.elapsed = append(s.elapsed, time.Since(start))
-	s.cpu = append(s.cpu, childrenCPU()-before)
-}
-
-func childrenCPU() time.Duration {
-	var u unix.Rusage
-	_ = unix.Getrusage(unix.RUSAGE_CHILDREN, &u) // it knows no other error than a bad argument
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func median(d []time.Duration) time.Duration {

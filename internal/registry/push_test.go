@@ -26,7 +26,7 @@ import (
 // quick is a policy for servers on this machine.
 var quick = Policy{
 	Tries: 4, Pause: 10 * time.Millisecond, MaxPause: 3 * time.Second,
-	Stall: 700 * time.Millisecond, Answer: time.Second, Grace: 5 * time.Second,
+	Stall: 3 * time.Second, Answer: 4 * time.Second, Grace: 5 * time.Second,
 }
 
 func quickClient(o Options) *Client {

@@ -336,7 +336,7 @@ func testApplyInterrupted(c *clusterTest) {
 		c.t.Fatal(err)
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if pods := c.must("GET", "/api/v1/namespaces/default/pods", "", nil); len(items(pods)) > 0 {
+		if pods := c.must("GET", "/api/v1/namespaces/default/pods?labelSelector=app%3Dwaits", "", nil); len(items(pods)) > 0 {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -26,6 +26,9 @@ func (s *Server) compile(q *request, sh shim) (why string) {
 	if v, _ := q.getenv("LIBRARY_PATH"); u.mode == 'l' && v != "" {
 		return "variable LIBRARY_PATH"
 	}
+	if why := s.foldersMissing(u, q.dir); why != "" {
+		return why
+	}
 	want := []file{u.object()}
 	if u.depfile != "" {
 		want = append(want, file{role: "deps", path: u.depfile})

@@ -27,6 +27,7 @@ type unit struct {
 	tools   []string // prefixes of the names under which gcc looks for its parts (-B)
 	sysroot bool     // --sysroot, which without gcc's own folders of headers has no effect on a compilation
 	linker  bool     // there are options that tell the linker of files or folders
+	missing bool     // it is told if one of dirs is not there (-Wmissing-include-dirs)
 	echoes  bool     // the output may hold the command line (-fverbose-asm …)
 }
 
@@ -43,7 +44,7 @@ var beyond = []string{
 	"-ftest-coverage", "-fbranch-probabilities", "-gsplit-dwarf", "-fdump", "-dump", "-fstack-usage", "-fcallgraph-info", "-fopt-info",
 	"-wrapper", "-###", "-v", "-time", "-ftime-report", "-fmem-report", "-fmodule", "-H", "-MG", "-isysroot", "--sysroot",
 	"-iwithprefix", "-iprefix", "-imultilib", "-B", "-Q", "-dD", "-dM", "-dN", "-dU", "-dI", "-da", "-dA", "-dp", "-dP", "-dx",
-	"-march=native", "-mtune=native", "-mcpu=native", "-Wmissing-include-dirs", "-frecord-gcc-switches", "-fmultiflags",
+	"-march=native", "-mtune=native", "-mcpu=native", "-frecord-gcc-switches", "-fmultiflags",
 	"-aux-info", "-fself-test", "-fpch", "-include-pch", "-idirafter", "-fdeps", "-fada", "-fdirectives-only", "-fdiagnostics-generate-patch",
 	"-fdiagnostics-add-output", "-fdiagnostics-set-output", "-fdiagnostics-format=sarif-file", "-fdiagnostics-format=json-file", "-fsave-optimization-record",
 	"-fcompare-debug", "-fanalyzer-call-summaries", "-fembed", "-foffload", "-fuse-ld", "-fsanitize-ignorelist", "-frandomize-layout-seed-file",
@@ -131,6 +132,8 @@ func parseCC(argv []string) (u *unit, why string) {
 			}
 		case opt == "-nostdinc":
 			u.nostd = true
+		case opt == "-Wmissing-include-dirs" || opt == "-Werror=missing-include-dirs":
+			u.missing = true
 		case !understood(opt):
 			return nil, "option " + opt
 		}

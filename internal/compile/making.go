@@ -27,6 +27,9 @@ func (s *Server) recipe(q *request, r *recipe, sh shim) (why string) {
 	if v, _ := q.getenv("LIBRARY_PATH"); u.mode == 'l' && v != "" {
 		return "variable LIBRARY_PATH"
 	}
+	if why := s.foldersMissing(u, q.dir); why != "" {
+		return why
+	}
 	want := []file{u.object(), {role: "cmd", path: r.cmdfile}, {role: "stdout"}}
 	e := s.made(q, r, cc, u, manifest, want)
 	if e != nil && !s.chosen() {

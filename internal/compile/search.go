@@ -54,6 +54,23 @@ func (v *view) chainOf(u *unit, dir string) *chain {
 	return c
 }
 
+// foldersMissing says that a compiler would complain of a folder that is not there. An
+// entry knows nothing of such complaints: all of its folders were there.
+func (s *Server) foldersMissing(u *unit, dir string) (why string) {
+	if !u.missing {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view.epoch++
+	for _, d := range u.dirs {
+		if s.view.find(dir, d).kind != action.Dir {
+			return "a folder that is not there, and -Wmissing-include-dirs"
+		}
+	}
+	return ""
+}
+
 // candidates calls f for every path at which a name may be found.
 func (c *chain) candidates(from, name string, f func(at string)) {
 	if strings.HasPrefix(name, "/") {

@@ -28,6 +28,30 @@ func TestHit(t *testing.T) {
 	}
 }
 
+// With -Wmissing-include-dirs the compiler tells of folders that are not there, which no
+// entry knows of.
+func TestMissingFolders(t *testing.T) {
+	for _, option := range []string{"-Wmissing-include-dirs", "-Werror=missing-include-dirs"} {
+		l, cc := project(t)
+		argv := append(slices.Clone(mainLine), option, "-Igenerated")
+		if o := l.round(cc, argv...); o.end != 'P' {
+			t.Errorf("%s: got %c, want it to pass, as a folder is missing", option, o.end)
+		}
+		l.write("generated/x.h", "")
+		for _, want := range "KF" {
+			if o := l.round(cc, argv...); rune(o.end) != want {
+				t.Errorf("%s: got %c, want %c", option, o.end, want)
+			}
+		}
+		if err := os.RemoveAll(filepath.Join(l.dir, "generated")); err != nil {
+			t.Fatal(err)
+		}
+		if o := l.round(cc, argv...); o.end != 'P' {
+			t.Errorf("%s: got %c, want it to pass, as a folder is gone", option, o.end)
+		}
+	}
+}
+
 // Everything that a compilation depends on makes a miss when it changes, and the
 // old entry is found again when it changes back.
 func TestMiss(t *testing.T) {

@@ -173,17 +173,5 @@ func TestMistakesKubeconform(t *testing.T) {
 		fmt.Fprintf(&all, "%s: %s\n", filepath.Base(file), says)
 	}
 	fmt.Fprintf(&all, "\nfound %d of 30\n", found)
-	const golden = "mistakes/kubeconform.txt"
-	if *updateMessages {
-		if err := os.WriteFile(golden, []byte(all.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if all.String() != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", all.String(), want)
-	}
+	golden(t, "mistakes/kubeconform.txt", all.String())
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/labstar/labstar/starlark/host"
 )
 
-var updateMessages = flag.Bool("update-messages", false, "write mistakes/messages.txt instead of comparing it")
+var updateMessages = flag.Bool("update-messages", false, "write the messages of mistakes/ instead of comparing them")
 
 // mistakes are thirty manifests with one mistake each.
 func mistakes(t testing.TB) []string {
@@ -39,6 +39,23 @@ func importing(t testing.TB, dir, call string) error {
 	return err
 }
 
+// golden holds a text against that of a file, which -update-messages writes.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *updateMessages {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Each mistake is found, and nothing else: one error, with its line, its caret and its
 // remedy, to the letter.
 func TestMistakes(t *testing.T) {
@@ -52,17 +69,5 @@ func TestMistakes(t *testing.T) {
 		}
 		fmt.Fprintf(&all, "%v\n\n", err)
 	}
-	const golden = "mistakes/messages.txt"
-	if *updateMessages {
-		if err := os.WriteFile(golden, []byte(all.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if all.String() != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", all.String(), want)
-	}
+	golden(t, "mistakes/messages.txt", all.String())
 }

@@ -147,7 +147,7 @@ func TestChance(t *testing.T) {
 		{"CONFIG_MODULE_SIG_KEY=\"/in/signing-key\"\nCONFIG_MODULE_SIG_KEY_TYPE_ECDSA=y\n", true, `"MODULE_SIG_KEY_TYPE_RSA": True`},
 		{"CONFIG_MODULE_SIG_KEY=\"\"\n", false, ""},
 		{"CONFIG_MODULE_SIG_KEY=\"\"\n", true, "which the build can't see"},
-		{"CONFIG_MODULE_SIG_KEY=\"/root/key.pem\"\n", false, "which the build can't see"},
+		{"CONFIG_MODULE_SIG_KEY=\"/keys/key.pem\"\n", false, "which the build can't see"},
 		{"CONFIG_MODULES=y\n", true, "signs nothing"},
 	} {
 		lab := buildtest.New(t)

@@ -1,13 +1,9 @@
 package registry
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +14,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
-	"github.com/labstar/labstar/internal/download"
 	"github.com/labstar/labstar/internal/registry/registrytest"
 	"github.com/labstar/labstar/internal/store/mem"
 )
@@ -348,126 +343,6 @@ func TestMount(t *testing.T) {
 	}
 }
 
-// A push that was killed goes on in the next run where it was: the registry is
-// sent every byte of the layer once, but for the chunk under way.
-func TestResume(t *testing.T) {
-	for kind, start := range registries {
-		t.Run(kind, func(t *testing.T) {
-			proxy := registrytest.NewProxy(t, start(t))
-			img, st := testImage(t, 1, 3*large)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			c := quickClient(Options{})
-			r, err := c.Repository(proxy.Host()+"/lab/web", Push)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = NewPusher(st, 3).Push(ctx, img, r, "1.0", func(b Blob) {
-				if b.Desc.Size > large && b.Done > large {
-					cancel()
-				}
-			})
-			if !errors.Is(err, context.Canceled) {
-				t.Fatalf("got %v, want it cancelled", err)
-			}
-			first := proxy.Up("PATCH")
-			if first < large || first >= 3*large {
-				t.Fatalf("%d bytes went before it was cancelled", first)
-			}
-			again, err := pushTo(t, quickClient(Options{}), st, img, proxy.Host(), "lab/web")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if again.Before != first {
-				t.Errorf("it goes on from %d bytes, sent were %d", again.Before, first)
-			}
-			if got := proxy.Up("PATCH"); got != img.Root.Layers[0].Size {
-				t.Errorf("both runs sent %d bytes of a layer of %d", got, img.Root.Layers[0].Size)
-			}
-			whole(t, proxy.Host()+"/lab/web:1.0")
-		})
-	}
-}
-
-// Interrupted when all chunks are there, before the registry was told so: no byte
-// goes twice.
-func TestResumeAtEnd(t *testing.T) {
-	for kind, start := range registries {
-		t.Run(kind, func(t *testing.T) {
-			proxy := registrytest.NewProxy(t, start(t))
-			img, st := testImage(t, 1, large)
-			layer := img.Root.Layers[0]
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			r, err := quickClient(Options{}).Repository(proxy.Host()+"/lab/web", Push)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := NewPusher(st, 3).Push(ctx, img, r, "1.0", func(b Blob) {
-				if b.Desc.Digest == layer.Digest && b.Done == layer.Size {
-					cancel()
-				}
-			}); !errors.Is(err, context.Canceled) {
-				t.Fatalf("got %v, want it cancelled", err)
-			}
-			if _, err := pushTo(t, quickClient(Options{}), st, img, proxy.Host(), "lab/web"); err != nil {
-				t.Fatal(err)
-			}
-			if got := proxy.Up("PATCH"); got != layer.Size {
-				t.Errorf("both runs sent %d bytes of a layer of %d", got, layer.Size)
-			}
-			whole(t, proxy.Host()+"/lab/web:1.0")
-		})
-	}
-}
-
-// Where the registry keeps what came of a chunk that was cut, nothing is sent
-// twice; where it drops the upload, it is begun again.
-func TestResumeInsideChunk(t *testing.T) {
-	for kind, start := range registries {
-		t.Run(kind, func(t *testing.T) {
-			proxy := registrytest.NewProxy(t, start(t))
-			n := 0
-			proxy.Rule(func(r *http.Request) *registrytest.Fault {
-				if r.Method == "PATCH" {
-					if n++; n == 2 {
-						return &registrytest.Fault{CutUp: 3 << 20}
-					}
-				}
-				return nil
-			})
-			img, st := testImage(t, 1, large)
-			if _, err := pushTo(t, quickClient(Options{}), st, img, proxy.Host(), "lab/web"); err != nil {
-				t.Fatal(err)
-			}
-			if got := proxy.Up("PATCH"); kind == "strict" && got != img.Root.Layers[0].Size {
-				t.Errorf("sent %d bytes of a layer of %d", got, img.Root.Layers[0].Size)
-			}
-			whole(t, proxy.Host()+"/lab/web:1.0")
-		})
-	}
-}
-
-// The registry has lost the upload that the notes name: from the start.
-func TestResumeForgotten(t *testing.T) {
-	for kind, start := range registries {
-		t.Run(kind, func(t *testing.T) {
-			img, st := testImage(t, 1, large)
-			proxy := registrytest.NewProxy(t, start(t))
-			b := newBook(st, proxy.Host())
-			r, err := quickClient(Options{}).Repository(proxy.Host()+"/lab/web", Push)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.keep(r, img.Root.Layers[0], proxy.URL+"/v2/lab/web/blobs/uploads/6d1c9d2e-5b0e-4f0e-9a57-1d4c1f0a7c11", 5<<20)
-			if _, err := pushTo(t, quickClient(Options{}), st, img, proxy.Host(), "lab/web"); err != nil {
-				t.Fatal(err)
-			}
-			whole(t, proxy.Host()+"/lab/web:1.0")
-		})
-	}
-}
-
 func login(user, password string) authn.Keychain {
 	return keychain{authn.AuthConfig{Username: user, Password: password}}
 }
@@ -581,128 +456,4 @@ func TestPushIndex(t *testing.T) {
 			}
 		})
 	}
-}
-
-// sink takes a blob in memory.
-type sink struct{ bytes.Buffer }
-
-func (*sink) Abort() {}
-
-// Fetching goes on where it was cut, checks every byte, follows a redirect
-// without telling the other host who asks, and refuses what was tampered with.
-func TestFetch(t *testing.T) {
-	backend := registrytest.Docker(t)
-	img, st := testImage(t, 1, large)
-	if _, err := pushTo(t, quickClient(Options{}), st, img, strings.TrimPrefix(backend, "http://"), "lab/web"); err != nil {
-		t.Fatal(err)
-	}
-	layer := img.Root.Layers[0]
-	fetch := func(c *Client, host string) ([]byte, error) {
-		r, err := c.Repository(host+"/lab/web", Pull)
-		if err != nil {
-			t.Fatal(err)
-		}
-		desc, err := r.Resolve(t.Context(), "1.0")
-		if err != nil {
-			return nil, err
-		}
-		raw, again, err := r.Manifest(t.Context(), desc.Digest.String())
-		if err != nil {
-			return nil, err
-		}
-		if desc.Digest != img.Root.Digest || again.Digest != desc.Digest || desc.Size != again.Size || !bytes.Equal(raw, img.Root.Raw) {
-			t.Errorf("resolved to %v and %v, want %v", desc, again, img.Root.Descriptor)
-		}
-		var got *sink
-		err = r.Fetch(t.Context(), layer, func() (download.Sink, error) { got = &sink{}; return got, nil }, nil)
-		if got == nil {
-			got = &sink{}
-		}
-		return got.Bytes(), err
-	}
-	want, _ := registrytest.Layer(1, large)
-	get := func(f registrytest.Fault, n int) func(*http.Request) *registrytest.Fault {
-		return func(r *http.Request) *registrytest.Fault {
-			if r.Method != "GET" || !strings.Contains(r.URL.Path, "/blobs/") || n == 0 {
-				return nil
-			}
-			n--
-			return &f
-		}
-	}
-	t.Run("cut", func(t *testing.T) {
-		proxy := registrytest.NewProxy(t, backend)
-		proxy.Rule(get(registrytest.Fault{CutDown: 5 << 20}, 3))
-		got, err := fetch(quickClient(Options{}), proxy.Host())
-		if err != nil || !bytes.Equal(got, want) {
-			t.Fatalf("got %d bytes, %v", len(got), err)
-		}
-		if s := proxy.Seen(); s[len(s)-1].Header.Get("Range") != fmt.Sprintf("bytes=%d-", 15<<20) {
-			t.Errorf("the last request had the Range %q", s[len(s)-1].Header.Get("Range"))
-		}
-	})
-	t.Run("throttled and 503", func(t *testing.T) {
-		proxy := registrytest.NewProxy(t, backend)
-		var n atomic.Int32
-		proxy.Rule(func(r *http.Request) *registrytest.Fault {
-			if k := n.Add(1); k%2 == 0 {
-				f := throttled("1")
-				if k%4 == 0 {
-					f = registrytest.Fault{Status: 503}
-				}
-				return &f
-			}
-			return nil
-		})
-		if got, err := fetch(quickClient(Options{}), proxy.Host()); err != nil || !bytes.Equal(got, want) {
-			t.Fatalf("got %d bytes, %v", len(got), err)
-		}
-	})
-	t.Run("changed once", func(t *testing.T) {
-		proxy := registrytest.NewProxy(t, backend)
-		proxy.Rule(get(registrytest.Fault{FlipDown: true}, 1))
-		if got, err := fetch(quickClient(Options{}), proxy.Host()); err != nil || !bytes.Equal(got, want) {
-			t.Fatalf("got %d bytes, %v", len(got), err)
-		}
-	})
-	t.Run("tampered blob", func(t *testing.T) {
-		proxy := registrytest.NewProxy(t, backend)
-		proxy.Rule(get(registrytest.Fault{FlipDown: true}, 1000))
-		if _, err := fetch(quickClient(Options{}), proxy.Host()); err == nil || !strings.Contains(err.Error(), "want "+layer.Digest.Hex) {
-			t.Fatalf("got %v, want an error about the digest", err)
-		}
-	})
-	t.Run("tampered manifest", func(t *testing.T) {
-		proxy := registrytest.NewProxy(t, backend)
-		proxy.Rule(func(r *http.Request) *registrytest.Fault { return &registrytest.Fault{FlipDown: true} })
-		if _, err := fetch(quickClient(Options{}), proxy.Host()); err == nil || !strings.Contains(err.Error(), "damaged or was tampered with") {
-			t.Fatalf("got %v, want an error about the manifest", err)
-		}
-	})
-	t.Run("redirect", func(t *testing.T) {
-		proxy, there := registrytest.Redirecting(t, backend)
-		k := registrytest.NewTokens(t, proxy.URL, "mia", "secret", 1000)
-		c := quickClient(Options{Keychain: login("mia", "secret")})
-		got, err := fetch(c, strings.TrimPrefix(k.URL, "http://"))
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("got %d bytes, %v", len(got), err)
-		}
-		for _, h := range there() {
-			if h.Get("Authorization") != "" {
-				t.Errorf("the other host was told %q", h.Get("Authorization"))
-			}
-		}
-		if len(there()) == 0 {
-			t.Error("the redirect was not followed")
-		}
-	})
-	t.Run("missing", func(t *testing.T) {
-		r, err := quickClient(Options{}).Repository(strings.TrimPrefix(backend, "http://")+"/lab/web", Pull)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.Resolve(t.Context(), "9.9"); !IsNotFound(err) || !strings.Contains(err.Error(), "correct the name or the tag") {
-			t.Errorf("got %v, want not found", err)
-		}
-	})
 }

@@ -87,6 +87,9 @@ const (
 // BuildError is an action that failed, as found in Report.Errors.
 type BuildError = engine.BuildError
 
+// Point is one of several errors of an action, and what it is about.
+type Point = engine.Point
+
 // Option configures New.
 type Option func(*Labstar)
 

@@ -17,6 +17,8 @@ type Scope struct {
 
 	blocks    map[string]string // token id by each block of its digits, see byPiece
 	unindexed []string          // token ids that are not in blocks yet
+
+	places FindPlaces // nil if there is none
 }
 
 // NewScope returns an empty scope.

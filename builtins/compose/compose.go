@@ -89,7 +89,7 @@ func callCompose(c *schema.Call, a *composeArgs) (starlark.Value, error) {
 			p.Own = append(p.Own, s.Key)
 		}
 	}
-	started, err := programs.Check(c, "programs of "+spec.Title, k.starts())
+	started, err := programs.Check(c, "programs of "+spec.Title, k.starts(c))
 	if err != nil {
 		return nil, err
 	}

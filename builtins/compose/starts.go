@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/labstar/labstar/internal/programs"
@@ -9,7 +10,7 @@ import (
 
 // starts are the commands that services run in images which the script makes: they
 // are looked up in those before anything is started (internal/programs).
-func (k *checker) starts() []programs.Start {
+func (k *checker) starts(c *schema.Call) []programs.Start {
 	var out []programs.Start
 	for _, e := range k.a.Services {
 		s := e.Value.(schema.Dict[any])
@@ -19,7 +20,8 @@ func (k *checker) starts() []programs.Start {
 			continue
 		}
 		at := key("services", e.Key)
-		base := programs.Start{What: at, Image: im, Mounts: mounts(s)}
+		part := func(elem string) *schema.Error { return c.ArgErrorf(at+elem, "what runs") }
+		base := programs.Start{What: at, At: part(`["image"]`), Image: im, Mounts: mounts(s)}
 		if path, ok := k.variable(s, "PATH"); ok {
 			if k.late(path) {
 				continue
@@ -28,10 +30,10 @@ func (k *checker) starts() []programs.Start {
 		}
 		dir, _ := s.Get("working_dir")
 		base.Workdir = asString(dir)
-		out = append(out, k.command(base, s)...)
-		if program, ok := k.healthProgram(s); ok {
+		out = append(out, k.command(base, part, s)...)
+		if program, elem, ok := k.healthProgram(s); ok {
 			h := base
-			h.What, h.Program = key(at, "healthcheck"), program
+			h.What, h.At, h.Program = key(at, "healthcheck"), part(elem), program
 			out = append(out, h)
 		}
 	}
@@ -39,26 +41,39 @@ func (k *checker) starts() []programs.Start {
 }
 
 // command is what a service starts as, none if that is not known before the build.
-func (k *checker) command(base programs.Start, s schema.Dict[any]) []programs.Start {
+func (k *checker) command(base programs.Start, part func(elem string) *schema.Error, s schema.Dict[any]) []programs.Start {
 	entrypoint, _ := s.Get("entrypoint")
 	command, _ := s.Get("command")
 	args, known := k.firstWord(command)
 	if !known {
 		return nil
 	}
+	if len(args) > 0 {
+		base.At = part(first("command", command))
+	}
 	if entrypoint == nil {
 		base.Args = args
 		return []programs.Start{base}
 	}
-	first, known := k.firstWord(entrypoint)
-	if len(first) == 0 { // the image's is switched off
-		first = args
+	words, known := k.firstWord(entrypoint)
+	if len(words) > 0 {
+		base.At = part(first("entrypoint", entrypoint))
+	} else { // the image's is switched off
+		words = args
 	}
-	if !known || len(first) == 0 {
+	if !known || len(words) == 0 {
 		return nil
 	}
-	base.Program = first[0]
+	base.Program = words[0]
 	return []programs.Start{base}
+}
+
+// first is the element that has the first word of a command.
+func first(key string, command any) string {
+	if _, ok := command.([]any); ok {
+		return fmt.Sprintf("[%q][0]", key)
+	}
+	return fmt.Sprintf("[%q]", key)
 }
 
 // firstWord is the program of a command, as a list of one, in both of its forms;
@@ -82,30 +97,31 @@ func (k *checker) firstWord(v any) (word []string, known bool) {
 	return word, known && (len(word) == 0 || !k.late(word[0]))
 }
 
-// healthProgram is what a health check runs.
-func (k *checker) healthProgram(s schema.Dict[any]) (string, bool) {
+// healthProgram is what a health check runs, and the element of the service that says it.
+func (k *checker) healthProgram(s schema.Dict[any]) (program, elem string, ok bool) {
 	h, _ := s.Get("healthcheck")
 	d, _ := h.(schema.Dict[any])
 	if off, _ := d.Get("disable"); off == true {
-		return "", false
+		return "", "", false
 	}
+	const at = `["healthcheck"]["test"]`
 	test, _ := d.Get("test")
 	switch test := test.(type) {
 	case string:
-		return "/bin/sh", test != ""
+		return "/bin/sh", at, test != ""
 	case []any:
 		if len(test) < 2 {
-			return "", false
+			return "", "", false
 		}
 		switch test[0] {
 		case "CMD-SHELL":
-			return "/bin/sh", true
+			return "/bin/sh", at + "[0]", true
 		case "CMD":
 			word, known := k.firstWord(test[1:])
-			return word[0], known
+			return word[0], at + "[1]", known
 		}
 	}
-	return "", false
+	return "", "", false
 }
 
 // variable is a variable of a service's environment.

@@ -47,11 +47,7 @@ func (a *attrs) Locate(part schema.Part) *schema.Error {
 	for _, o := range a.objects {
 		if slices.Equal([]string{openapi.Group(o.apiVersion), o.kind, o.name}, []string{part.Object[0], part.Object[1], part.Object[3]}) &&
 			(o.namespace == "" || o.namespace == part.Object[2]) {
-			p := o.reach(part.Path)
-			if o.source != nil {
-				return &schema.Error{Place: o.source.place(p, false)}
-			}
-			return &schema.Error{Root: o.root, RootElem: o.elemOf(p)}
+			return at{o: o, p: o.reach(part.Path)}.part()
 		}
 	}
 	return nil

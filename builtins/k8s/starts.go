@@ -5,6 +5,7 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/programs"
+	"github.com/labstar/labstar/starlark/schema"
 )
 
 // starts are the commands of containers whose image the script makes: they are looked
@@ -31,7 +32,7 @@ func (a at) starts(d dict) []programs.Start {
 	if image == nil {
 		return nil
 	}
-	base := programs.Start{What: a.what(), Image: image, Workdir: str(d, "workingDir")}
+	base := programs.Start{What: a.what(), At: a.key("image").part(), Image: image, Workdir: str(d, "workingDir")}
 	a.each(d, "volumeMounts", func(_ at, m dict) { base.Mounts = append(base.Mounts, str(m, "mountPath")) })
 	known := true
 	a.each(d, "env", func(_ at, v dict) {
@@ -49,19 +50,20 @@ func (a at) starts(d dict) []programs.Start {
 	switch {
 	case command != "":
 		s := base
-		s.What, s.Program = a.key("command").what(), command
+		s.What, s.At, s.Program = a.key("command").what(), a.key("command").index(0).part(), command
 		out = append(out, s)
 	case known && knownArgs:
 		s := base
 		if args != "" {
-			s.Args = []string{args}
+			s.At, s.Args = a.key("args").index(0).part(), []string{args}
 		}
 		out = append(out, s)
 	}
 	for _, steps := range [][]string{{"livenessProbe"}, {"readinessProbe"}, {"startupProbe"}, {"lifecycle", "postStart"}, {"lifecycle", "preStop"}} {
 		if command, _ := a.c.program(sub(d, append(steps, "exec")...), "command"); command != "" {
 			s := base
-			s.What, s.Program = a.keys(append(steps, "exec", "command")...).what(), command
+			at := a.keys(append(steps, "exec", "command")...)
+			s.What, s.At, s.Program = at.what(), at.index(0).part(), command
 			out = append(out, s)
 		}
 	}
@@ -80,6 +82,14 @@ func (c *checker) program(d dict, field string) (word string, known bool) {
 		return "", false
 	}
 	return s, true
+}
+
+// part is the place as that of an error of the build.
+func (a at) part() *schema.Error {
+	if a.o.source != nil {
+		return &schema.Error{Place: a.o.source.place(a.p, false)}
+	}
+	return &schema.Error{Root: a.o.root, RootElem: a.o.elemOf(a.p)}
 }
 
 // what names a place for a message of the build.

@@ -20,6 +20,8 @@ import (
 type failure struct {
 	action  *action.Action // nil if the error is not of one
 	site    []action.Frame
+	endCol  int             // of what it is about, 0 if not known
+	points  []labstar.Point // if it is about several places
 	message string
 	hint    string // what to do
 	exit    int
@@ -33,7 +35,7 @@ func newFailure(err error) failure {
 		return failure{message: err.Error()}
 	}
 	message, hint := splitHint(b.Err)
-	return failure{action: b.Action, site: b.Site, message: message, hint: hint, exit: b.ExitCode, log: b.LogPath, tail: b.LogTail}
+	return failure{action: b.Action, site: b.Site, endCol: b.EndCol, points: b.Points, message: message, hint: hint, exit: b.ExitCode, log: b.LogPath, tail: b.LogTail}
 }
 
 // splitHint parts an error's message from the hint that it ends with, or that is
@@ -85,19 +87,34 @@ func cleanLines(s string) string {
 }
 
 // headline tells what failed, with the line of the script and the calls that led
-// there, as an error of the script is told.
+// there, as an error of the script is told; each error at its own, if there are several.
 func (a *app) headline(f failure) string {
-	site := f.site
-	msg := fmt.Sprintf("%s failed: %s", term.Clean(f.action.Title), f.message)
-	if len(site) == 0 {
-		return a.term.Red(cleanLines(msg)) + "\n"
+	title := term.Clean(f.action.Title) + " failed: "
+	if len(f.site) == 0 {
+		return a.term.Red(cleanLines(title+f.message)) + "\n"
 	}
-	e := host.Error{File: site[0].File, Line: site[0].Line, Col: site[0].Col, Msg: msg, Hint: f.hint, Stack: site[1:]}
-	e.Source, _ = a.sourceLine(site[0])
-	e.EndCol = e.Col + identLen(e.Source, e.Col)
+	var es host.Errors
+	for _, p := range f.points {
+		message, hint := splitHint(p.Err)
+		es = append(es, a.errorAt(p.Place, title+message, hint))
+	}
+	if es == nil {
+		es = host.Errors{a.errorAt(action.Place{Site: f.site, EndCol: f.endCol}, title+f.message, f.hint)}
+	}
 	var b strings.Builder
-	e.Render(&b, a.term.Color)
+	es.Render(&b, a.term.Color)
 	return b.String()
+}
+
+// errorAt makes an error about a place in the script.
+func (a *app) errorAt(p action.Place, msg, hint string) *host.Error {
+	at := p.Site[0]
+	e := &host.Error{File: at.File, Line: at.Line, Col: at.Col, EndCol: p.EndCol, Msg: msg, Hint: hint, Stack: p.Site[1:]}
+	e.Source, _ = a.sourceLine(at)
+	if e.EndCol == 0 {
+		e.EndCol = e.Col + identLen(e.Source, e.Col)
+	}
+	return e
 }
 
 // identLen is the length of the name at column col of line, 1-based.

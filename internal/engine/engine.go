@@ -20,9 +20,7 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -130,27 +128,6 @@ func (r *Report) Output(a *action.Artifact) (action.OutputDigest, bool) {
 // Result returns the result of the action with that definition, if the build
 // came to know it.
 func (r *Report) Result(definition action.Digest) *action.Result { return r.outputs[definition] }
-
-// BuildError is an action that failed.
-type BuildError struct {
-	Action   *action.Action
-	Site     []action.Frame // the line of the script that it is about
-	Err      error
-	ExitCode int      // of a command, 0 if it is not that
-	LogPath  string   // of the file that holds all it printed
-	LogTail  []string // its last lines
-}
-
-func (e *BuildError) Error() string {
-	var b strings.Builder
-	if len(e.Site) > 0 {
-		fmt.Fprintf(&b, "%s: ", e.Site[0])
-	}
-	fmt.Fprintf(&b, "%s: %v", e.Action.Title, e.Err)
-	return b.String()
-}
-
-func (e *BuildError) Unwrap() error { return e.Err }
 
 // Build builds the artifacts and what they need. The error is of the build as
 // a whole (the context's end, a broken store); failed actions are in the report.

@@ -26,10 +26,12 @@ func (e *Engine) runNative(ctx context.Context, r *action.Resolved, key action.D
 	}()
 	if err := r.Action.Op.Run(ctx, env); err != nil {
 		describeInputs(r.Action, err)
-		if log := env.tail(); len(log) > 0 && ctx.Err() == nil {
-			err = &BuildError{Action: r.Action, Site: siteOf(r.Action, err), Err: err, LogTail: log}
+		if ctx.Err() != nil {
+			return nil, err
 		}
-		return nil, err
+		b := &BuildError{Action: r.Action, Site: r.Action.Site, Err: err, LogTail: env.tail()}
+		b.point(ctx)
+		return nil, b
 	}
 	res = &action.Result{}
 	for _, o := range r.Action.Outputs {
@@ -59,36 +61,6 @@ func describeInputs(a *action.Action, err error) {
 		}
 		return name
 	})
-}
-
-// siteOf returns the line that an error is told at: that of the only part that it
-// is about, else the action's. Of several parts each is told with its own line.
-func siteOf(a *action.Action, err error) []action.Frame {
-	leaves := leavesOf(err)
-	for _, leaf := range leaves {
-		var part *action.PartError
-		if !errors.As(leaf, &part) || len(a.Parts[part.Part]) == 0 {
-			continue
-		}
-		if len(leaves) == 1 {
-			return a.Parts[part.Part]
-		}
-		part.At = &a.Parts[part.Part][0]
-	}
-	return a.Site
-}
-
-// leavesOf takes joined errors apart.
-func leavesOf(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var list []error
-	for _, e := range joined.Unwrap() {
-		list = append(list, leavesOf(e)...)
-	}
-	return list
 }
 
 // nativeEnv is the action.Env of one run.

@@ -170,7 +170,7 @@ func (s *schedule) fail(n *node, err error) {
 	s.report.Failed++
 	var b *BuildError
 	if !errors.As(err, &b) {
-		b = &BuildError{Action: n.action, Site: siteOf(n.action, err), Err: err}
+		b = &BuildError{Action: n.action, Site: n.action.Site, Err: err}
 		err = b
 	}
 	s.report.Errors = append(s.report.Errors, err)

@@ -83,6 +83,8 @@ type Start struct {
 	// Mounts are folders and files that are not the image's while it runs.
 	Mounts []string `json:"mounts,omitempty"`
 
+	At *schema.Error `json:"-"` // about the value of the script that names the program
+
 	In int `json:"in"` // set by Check: the input
 }
 
@@ -138,6 +140,9 @@ func Check(c *schema.Call, title string, starts []Start) (*action.Artifact, erro
 	if err != nil {
 		return nil, err
 	}
+	for _, s := range starts {
+		c.Part(act, s.What, s.At)
+	}
 	return act.Output("checked"), nil
 }
 
@@ -158,7 +163,7 @@ func runStarts(ctx context.Context, env action.Env) error {
 			images[s.In] = im
 		}
 		if err := s.check(im); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", s.What, err))
+			errs = append(errs, &action.PartError{Part: s.What, Err: fmt.Errorf("%s: %w", s.What, err)})
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

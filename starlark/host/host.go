@@ -153,7 +153,9 @@ func Load(ctx context.Context, cfg Config, file string) (*Module, error) {
 	if cfg.Dir == "" {
 		cfg.Dir = dirOf(cfg.FS)
 	}
-	mod, err := newLoader(ctx, cfg).run(name)
+	ld := newLoader(ctx, cfg)
+	ld.session.Scope.SetPlaces(placesOf(cfg, name))
+	mod, err := ld.run(name)
 	if worthTracing(err) {
 		err = traced(ctx, cfg, name, err)
 	}

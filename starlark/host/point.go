@@ -29,13 +29,45 @@ func Point(ctx context.Context, cfg Config, file string, find func(*Module) []Re
 	for _, r := range find(mod) {
 		e := mod.ErrorAt(r.Site, r.Error.Error())
 		e.Hint, e.Err = r.Hint, r.Error
-		if r.Place != nil {
-			e.show(&found{place: r.Place})
-		} else if f := ld.locate(r.Root, r.RootElem, 0); f != nil {
-			e.show(f)
-		}
+		ld.showPart(e, r.Error)
 		es = append(es, e)
 	}
 	es.sort()
 	return es, nil
+}
+
+// showPart points e at what w is about, if that is found.
+func (ld *loader) showPart(e *Error, w *schema.Error) bool {
+	f := &found{place: w.Place}
+	if w.Place == nil {
+		f = ld.locate(w.Root, w.RootElem, 0)
+	}
+	if f == nil {
+		return false
+	}
+	e.show(f)
+	return true
+}
+
+// placesOf returns what finds the parts of an action of a script: it evaluates the
+// script once more.
+func placesOf(cfg Config, name string) action.FindPlaces {
+	cfg.StatCache = nil // it ends with the first evaluation
+	return func(ctx context.Context, a *action.Action, parts []string) map[string]action.Place {
+		places := map[string]action.Place{}
+		ld := newTraced(ctx, cfg)
+		ld.session.KeepParts()
+		mod, err := ld.run(name)
+		if err != nil {
+			return places // the error is told without them
+		}
+		for _, part := range parts {
+			w := ld.session.Part(a.Definition(), part)
+			if e := mod.ErrorAt(a.Site, ""); w != nil && ld.showPart(e, w) {
+				here := action.Frame{File: e.File, Line: e.Line, Col: e.Col, Func: e.in}
+				places[part] = action.Place{Site: append([]action.Frame{here}, e.Stack...), EndCol: e.EndCol}
+			}
+		}
+		return places
+	}
 }

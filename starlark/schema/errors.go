@@ -68,6 +68,7 @@ func (c *Call) ArgErrorf(arg, format string, args ...any) *Error {
 	e.Arg = arg
 	if i := strings.IndexByte(arg, '['); i > 0 {
 		e.Arg, e.Elem = arg[:i], arg[i:]
+		e.Root, e.RootElem = c.given(e.Arg), e.Elem
 	}
 	e.Index = c.positionOf(e.Arg)
 	return e
@@ -80,6 +81,19 @@ func (c *Call) Hintf(err error, format string, args ...any) *Error {
 		e = c.Errorf("%w", err)
 	}
 	return e.WithHint(fmt.Sprintf(format, args...))
+}
+
+// given returns the value of an argument, nil if there is none.
+func (c *Call) given(arg string) starlark.Value {
+	if i := c.positionOf(arg); i >= 0 {
+		return c.args[i]
+	}
+	for _, kv := range c.kwargs {
+		if kv[0] == starlark.String(arg) {
+			return kv[1]
+		}
+	}
+	return nil
 }
 
 // positionOf returns where among the positional arguments the parameter was

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"github.com/labstar/labstar/action"
 )
 
 // Place is a place in a file that a script read.
@@ -77,6 +79,29 @@ func SplitElem(elem string) (step, rest string) {
 type Part struct {
 	Object []string // what tells the object from others
 	Path   []any    // keys and indexes
+}
+
+// partOf is a part of the action with a definition.
+type partOf struct {
+	action action.Digest
+	part   string
+}
+
+// KeepParts has the session note what Call.Part is told, for an evaluation that looks
+// for places.
+func (s *Session) KeepParts() { s.parts = map[partOf]*Error{} }
+
+// Part returns what Call.Part noted, nil if that is nothing.
+func (s *Session) Part(definition action.Digest, part string) *Error {
+	return s.parts[partOf{definition, part}]
+}
+
+// Part notes the value of the script that an action.PartError of the action is about:
+// e is an error about it, with Root or Place.
+func (c *Call) Part(a *action.Action, part string, e *Error) {
+	if c.session.parts != nil && e != nil {
+		c.session.parts[partOf{a.Definition(), part}] = e
+	}
 }
 
 // Locator is implemented by Attrs that know what their artifact describes, and of which

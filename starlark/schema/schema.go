@@ -49,6 +49,7 @@ type Session struct {
 	Pins    Pins
 
 	origins map[starlark.Value]Origin
+	parts   map[partOf]*Error // nil if nobody asks for them
 }
 
 const sessionKey = "labstar.session"

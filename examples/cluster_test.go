@@ -285,6 +285,24 @@ manifests = manifest([workload("Job", "once", image("IMAGE")), plain("Persistent
 	c.labstar(1, []string{"apply", "--recreate"}, "will replace Job default/once", "say --yes")
 	c.labstar(0, []string{"apply", "--recreate", "--yes", "--no-wait"}, "replaced Job default/once", "1 replaced, 1 unchanged")
 	c.labstar(0, []string{"delete", "--yes"}, "removed 2 objects")
+
+	// What the server takes without a word and does not change.
+	names := `
+NS = "default"
+manifests = manifest(plain("Service", "names", spec = {"ports": [{"port": 80}], ADDRESS}))
+`
+	c.script(names, "ADDRESS", `"clusterIP": "None"`)
+	c.labstar(0, []string{"apply"}, "1 created")
+	c.labstar(0, []string{"apply"}, "1 unchanged")
+	c.script(names, "ADDRESS", "")
+	c.labstar(0, []string{"plan"}, `Service names: spec.clusterIP: got nothing, and the last run had "None": the field can't be changed, and what is there is kept`)
+	c.labstar(1, []string{"apply"}, `Service names: spec.clusterIP: got nothing, and the cluster has "None": the field can't be changed, and what is there is kept`, "made anew with --recreate\n")
+	c.labstar(0, []string{"apply", "--recreate", "--yes"}, "replaced Service default/names")
+	c.labstar(0, []string{"apply"}, "1 unchanged")
+	c.script(names, "ADDRESS", `"clusterIP": "None"`)
+	c.labstar(0, []string{"plan"}, `Service names: spec.clusterIP: got "None", and the last run had an address of the cluster's choice: the field can't be changed`)
+	c.labstar(1, []string{"apply"}, `Service names: spec.clusterIP: got "None", and the cluster has "10.0.`)
+	c.labstar(0, []string{"delete", "--yes"}, "removed 1 object")
 }
 
 // testRefused wants all that the server refuses told before anything is changed.

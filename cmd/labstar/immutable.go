@@ -38,6 +38,9 @@ func remarks(object map[string]any, changes []immutable.Change, where, hint stri
 			Label: label + ": " + c.Field, Hint: hint,
 			Msg: fmt.Sprintf("got %s, and %s %s: the field can't be changed", orNothing(c.New), where, orNothing(c.Old)),
 		}
+		if c.Kept {
+			r.Msg += ", and what is there is kept"
+		}
 		if c.Old == immutable.NotShown && c.New == immutable.NotShown {
 			r.Msg = "got another value than " + where + ": the field can't be changed"
 		}
@@ -158,7 +161,7 @@ func fixedBetween(old, now json.RawMessage) ([]labstar.Remark, error) {
 			continue
 		}
 		group, kind := immutable.Kind(object)
-		list = append(list, remarks(object, immutable.Changes(before, object), "the last run had", immutable.Remedy(group, kind, recreate))...)
+		list = append(list, remarks(object, immutable.Since(before, object), "the last run had", immutable.Remedy(group, kind, recreate))...)
 	}
 	return list, nil
 }

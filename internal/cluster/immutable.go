@@ -37,7 +37,8 @@ func (e *ImmutableError) Error() string {
 // has no code for it: each kind's validation says it in its own way.
 var immutableWords = []string{"field is immutable", "is immutable after creation", "updates to statefulset spec for fields other than",
 	"may not change once set", "cannot change roleRef", "pod updates may not change fields", "updates to parameters are forbidden",
-	"updates to provisioner are forbidden", "updates to reclaimPolicy are forbidden", "updates to volumeBindingMode", "is immutable"}
+	"updates to provisioner are forbidden", "updates to reclaimPolicy are forbidden", "updates to volumeBindingMode", "updates to driverName are forbidden",
+	"may not be changed in an update", "can only be modified in tandem", "field can not be less than", "is immutable"}
 
 func isImmutable(status *metav1.Status) bool {
 	if status.Code != http.StatusUnprocessableEntity && status.Code != http.StatusForbidden {

@@ -209,6 +209,11 @@ func (c *Cluster) ask(ctx context.Context, p *Plan, s *Step, choose Choices) err
 		return c.refused(ctx, s, err, choose)
 	}
 	s.Want, s.asked = want, true
+	if live != nil {
+		if kept := immutable.Kept(immutable.Changes(live.Object, o.Object)); len(kept) > 0 {
+			return c.unchangeable(ctx, s, kept, kept[0].Field, choose)
+		}
+	}
 	if live != nil && reflect.DeepEqual(live.Object, want.Object) {
 		s.Verb = Keep
 	}
@@ -256,7 +261,11 @@ func (c *Cluster) refused(ctx context.Context, s *Step, err error, choose Choice
 	if !isImmutable(status) && (len(changes) == 0 || status.Code != http.StatusUnprocessableEntity) {
 		return c.explain(err, s.Object.String())
 	}
-	why := immutableFields(status)
+	return c.unchangeable(ctx, s, changes, immutableFields(status), choose)
+}
+
+// unchangeable decides whether an object is to be replaced; why names the fields.
+func (c *Cluster) unchangeable(ctx context.Context, s *Step, changes []immutable.Change, why string, choose Choices) error {
 	if kind := s.Object.ID().Kind; holdsData(kind) || !choose.Recreate {
 		return &ImmutableError{Object: s.Object, Changes: changes, Hint: immutable.Remedy(kind.Group, kind.Kind, "--recreate"), fields: why}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/debian"
+	"github.com/labstar/labstar/internal/format/rpmdb"
 )
 
 // contentsParams is what oci/contents is told of a pulled image, besides its layers.
@@ -21,8 +22,8 @@ type contentsParams struct {
 }
 
 // contentsOp lists the packages of a pulled image, as its package managers have noted
-// them in there: dpkg (also one file a package, as in distroless images) and apk.
-var contentsOp = &action.Op{Name: "oci/contents", Version: 1, Run: runContents}
+// them in there: dpkg (also one file a package, as in distroless images), apk and rpm.
+var contentsOp = &action.Op{Name: "oci/contents", Version: 2, Run: runContents}
 
 // newContents makes the action that lists the packages of a pulled image.
 func newContents(make makeAction, image *action.Action) (*action.Artifact, error) {
@@ -56,7 +57,7 @@ func runContents(ctx context.Context, env action.Env) error {
 			return fmt.Errorf("laying layer %d: %w", i, err)
 		}
 	}
-	if err := errors.Join(system.release(), system.dpkg(), system.apk()); err != nil {
+	if err := errors.Join(system.release(), system.dpkg(), system.apk(), system.rpm()); err != nil {
 		return err
 	}
 	b, err := json.Marshal(system.parts)
@@ -145,7 +146,7 @@ func (c *contents) dpkg() error {
 			if r.Has(3) && !strings.HasSuffix(r.String(3), " installed") {
 				continue // removed, its settings kept
 			}
-			c.add("deb", "debian", r.String(0), r.String(1), r.String(2), "")
+			c.add("deb", "debian", r.String(0), r.String(1), r.String(2), "", "")
 		}
 	}
 	return nil
@@ -166,21 +167,75 @@ func (c *contents) apk() error {
 				}
 			}
 			if has["P"] != "" {
-				c.add("apk", "alpine", has["P"], has["V"], has["A"], has["L"])
+				c.add("apk", "alpine", has["P"], has["V"], has["A"], "", has["L"])
 			}
 		}
 	}
 	return nil
 }
 
+// rpmFolders are where the database of rpm is: by rpm itself, in Fedora and SUSE, and in
+// systems that are images themselves. Some are links to others.
+var rpmFolders = []string{"var/lib/rpm/", "usr/lib/sysimage/rpm/", "usr/share/rpm/"}
+
+// rpm reads the first database that there is.
+func (c *contents) rpm() error {
+	for _, folder := range rpmFolders {
+		for _, name := range rpmdb.Files {
+			db, err := c.read(folder + name)
+			if err != nil {
+				return err
+			}
+			if len(db) == 0 {
+				continue
+			}
+			journal, err := c.read(folder + name + rpmdb.Journal)
+			if err != nil {
+				return err
+			}
+			list, err := rpmdb.Read(db, journal)
+			if err != nil {
+				return fmt.Errorf("reading /%s%s of the image: %w", folder, name, err)
+			}
+			for _, p := range list {
+				c.addRPM(p)
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// addRPM adds a package; in its URL the epoch is no part of the version, which in rpm's
+// own words it is.
+func (c *contents) addRPM(p rpmdb.Package) {
+	version, more := p.Version+"-"+p.Release, ""
+	if p.Epoch != 0 {
+		more = fmt.Sprintf("&epoch=%d", p.Epoch)
+	}
+	if p.Source != "" {
+		more += "&upstream=" + reserved.Replace(p.Source)
+	}
+	c.add("rpm", "", p.Name, version, p.Arch, more, rpmLicence(p.Licence))
+	if p.Epoch != 0 {
+		c.parts[len(c.parts)-1].Version = fmt.Sprintf("%d:%s", p.Epoch, version)
+	}
+}
+
 // reserved escapes what a package URL reserves.
 var reserved = strings.NewReplacer("%", "%25", "+", "%2B", ":", "%3A", "/", "%2F", "@", "%40", "?", "%3F", "&", "%26", "#", "%23", " ", "%20")
 
-func (c *contents) add(kind, vendor, name, version, arch, licence string) {
+// add adds a package; more are qualifiers of its URL.
+func (c *contents) add(kind, vendor, name, version, arch, more, licence string) {
 	if id := c.system["ID"]; id != "" {
 		vendor = id
 	}
-	url := fmt.Sprintf("pkg:%s/%s/%s@%s?arch=%s", kind, reserved.Replace(vendor), reserved.Replace(name), reserved.Replace(version), reserved.Replace(arch))
+	url := "pkg:" + kind + "/"
+	if vendor != "" {
+		url += reserved.Replace(vendor) + "/"
+	}
+	url += fmt.Sprintf("%s@%s?arch=%s", reserved.Replace(name), reserved.Replace(version), reserved.Replace(arch))
+	url += more
 	if distro := c.system["VERSION_CODENAME"]; distro != "" {
 		url += "&distro=" + reserved.Replace(distro)
 	} else if c.system["VERSION_ID"] != "" {

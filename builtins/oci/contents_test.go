@@ -1,8 +1,11 @@
 package oci
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"testing"
 
@@ -14,7 +17,7 @@ import (
 )
 
 // systems are trees with the records of package managers.
-func systems(lab *buildtest.Lab) starlark.StringDict {
+func systems(t *testing.T, lab *buildtest.Lab) starlark.StringDict {
 	return starlark.StringDict{
 		"bookworm": lab.Tree(map[string]buildtest.Node{
 			"etc/os-release":      {Target: "../usr/lib/os-release"},
@@ -41,13 +44,60 @@ Version: 3
 			"etc/os-release":       {Text: "ID=alpine\nVERSION_ID=3.20.1\n"},
 			"lib/apk/db/installed": {Text: "C:Q1x\nP:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\nF:lib\nR:ld.so\n\nP:busybox\nV:1.36.1-r29\nA:x86_64\nL:GPL-2.0-only\n"},
 		}),
+		"fedora": lab.Tree(map[string]buildtest.Node{
+			"etc/os-release":                    {Text: "ID=fedora\nVERSION_ID=41\n"},
+			"var/lib/rpm":                       {Target: "../../usr/lib/sysimage/rpm"},
+			"usr/lib/sysimage/rpm/rpmdb.sqlite": {Text: rpmDatabase(t, "rpmdb.sqlite")},
+		}),
+		"suse": lab.Tree(map[string]buildtest.Node{"var/lib/rpm/Packages.db": {Text: rpmDatabase(t, "Packages.db")}}),
+		"old":  lab.Tree(map[string]buildtest.Node{"var/lib/rpm/Packages": {Text: rpmDatabase(t, "Packages")}}),
+	}
+}
+
+// rpmDatabase is a database that rpm wrote, with lab-tools and lab-part01 to 30, but for 07.
+func rpmDatabase(t *testing.T, name string) string {
+	f, err := os.Open("../../internal/format/rpmdb/testdata/" + name + ".gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// rpmPackages are its packages in a bill of materials.
+func rpmPackages(vendor, distro string) (list []string) {
+	const source = "&upstream=lab-tools-1.4~rc1-3.fc41.src.rpm"
+	for i := 1; i <= 30; i++ {
+		if i != 7 {
+			list = append(list, fmt.Sprintf("lab-part%02d %02d.0-3.fc41 GPL-2.0-or-later AND Apache-2.0 pkg:rpm/%slab-part%02d@%02d.0-3.fc41?arch=noarch%s%s", i, i, vendor, i, i, source, distro))
+		}
+	}
+	return append(list, fmt.Sprintf("lab-tools 2:1.4~rc1-3.fc41 GPL-2.0-or-later AND MIT pkg:rpm/%slab-tools@1.4~rc1-3.fc41?arch=noarch&epoch=2%s%s", vendor, source, distro))
+}
+
+func TestRPMLicence(t *testing.T) {
+	for licence, want := range map[string]string{
+		"MIT": "MIT", "GPLv2+ and (LGPLv2+ or MIT)": "GPL-2.0-or-later AND (LGPL-2.0-or-later OR MIT)", "GPL-2.0-or-later AND MIT": "GPL-2.0-or-later AND MIT",
+		"BSD and GPLv2+": "BSD and GPLv2+", "GPLv2+ with exceptions": "GPLv2+ with exceptions", "": "",
+	} {
+		if got := rpmLicence(licence); got != want {
+			t.Errorf("%q: got %q, want %q", licence, got, want)
+		}
 	}
 }
 
 // What is in a base that was pulled is listed as the base's: what its topmost layer says.
 func TestContentsOfBase(t *testing.T) {
 	s := newServer(t)
-	for ref, layers := range map[string]string{"debian": "bookworm, upgraded, distroless", "alpine": "alpine", "scratch": "pages"} {
+	for ref, layers := range map[string]string{"debian": "bookworm, upgraded, distroless", "alpine": "alpine", "scratch": "pages", "fedora": "fedora", "suse": "suse", "old": "old"} {
 		push(t, s.host, "lab/"+ref+":1", fmt.Sprintf(`i = oci_image([%s], name = "x")`, layers))
 	}
 	for ref, want := range map[string][]string{
@@ -55,6 +105,9 @@ func TestContentsOfBase(t *testing.T) {
 			"tzdata 2024a-0+deb12u1  pkg:deb/debian/tzdata@2024a-0%2Bdeb12u1?arch=all&distro=bookworm"},
 		"alpine": {"musl 1.2.5-r0 MIT pkg:apk/alpine/musl@1.2.5-r0?arch=x86_64&distro=alpine-3.20.1",
 			"busybox 1.36.1-r29 GPL-2.0-only pkg:apk/alpine/busybox@1.36.1-r29?arch=x86_64&distro=alpine-3.20.1"},
+		"fedora":  rpmPackages("fedora/", "&distro=fedora-41"),
+		"suse":    rpmPackages("", ""),
+		"old":     rpmPackages("", ""),
 		"scratch": nil,
 	} {
 		lab := buildtest.New(t, s.config)

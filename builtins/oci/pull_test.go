@@ -65,7 +65,7 @@ func push(t *testing.T, host, ref, script string) {
 	t.Helper()
 	lab := buildtest.New(t)
 	have := predeclared(lab, "below")
-	maps.Copy(have, systems(lab))
+	maps.Copy(have, systems(t, lab))
 	g := lab.Eval(Builtins(), script, have)
 	dir, err := lab.Store.TreePath(t.Context(), lab.Build(g["i"]))
 	if err != nil {

@@ -19,7 +19,7 @@ type sbomParams struct {
 // sbomOp writes the bill of materials of an image in the formats SPDX 2.3 and
 // CycloneDX 1.6. What is in it comes from the graph, and of a pulled base from the
 // records of its package managers; the times are constant.
-var sbomOp = &action.Op{Name: "oci/sbom", Version: 1, Run: runSBOM}
+var sbomOp = &action.Op{Name: "oci/sbom", Version: 2, Run: runSBOM}
 
 func runSBOM(ctx context.Context, env action.Env) error {
 	var p sbomParams

@@ -32,6 +32,7 @@ type app struct {
 	targets   []labstar.Target
 	events    *jsonSink
 	transfers transfers
+	ended     sync.Once // by a signal
 
 	mu       sync.Mutex
 	progress *term.Progress // while it is on the screen
@@ -41,7 +42,7 @@ func newApp(in *interrupts) *app {
 	a := &app{out: os.Stdout, err: os.Stderr, in: in, started: time.Now()}
 	a.term = term.Of(os.Stderr, "auto")
 	a.outTerm = term.Of(os.Stdout, "auto")
-	in.atExit(a.restore)
+	in.atExit(func() { a.restore(); a.interrupted() })
 	return a
 }
 

@@ -249,6 +249,7 @@ func (o *bootOptions) start(ctx context.Context, ls *labstar.Labstar, item labst
 	if err != nil {
 		return err
 	}
+	a.in.removes(host)
 	defer os.RemoveAll(host)
 	folders := []labstar.Folder{{Source: host, Target: vm.HostDir, Write: true}}
 	if o.keep != "" {
@@ -264,7 +265,7 @@ func (o *bootOptions) start(ctx context.Context, ls *labstar.Labstar, item labst
 		folders = append(folders, kept...)
 	}
 	restore := saveTerminal()
-	a.in.atExit(func() { a.restore(); restore() })
+	a.in.atExit(func() { a.restore(); restore(); a.interrupted() })
 	defer restore()
 	started := func() {
 		o.sink.close()

@@ -19,8 +19,9 @@ type interrupts struct {
 	count   atomic.Int32
 	shell   atomic.Bool // a shell in the sandbox has the terminal: Ctrl-C is its own
 	mu      sync.Mutex
-	restore func() // puts the terminal right
+	last    func() // puts the terminal right, and says so
 	store   string // whose tmp/ the command writes to
+	folders []string
 }
 
 func interruptible(parent context.Context) (context.Context, *interrupts) {
@@ -49,7 +50,14 @@ func (in *interrupts) happened() bool { return in.count.Load() > 0 }
 func (in *interrupts) atExit(f func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.restore = f
+	in.last = f
+}
+
+// removes tells of a folder that goes with the command.
+func (in *interrupts) removes(folder string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.folders = append(in.folders, folder)
 }
 
 // uses tells in which store a command works.
@@ -63,17 +71,15 @@ func (in *interrupts) uses(store string) {
 // kernel, and temporary files are removed by a process that stays for that.
 func (in *interrupts) exit() {
 	in.mu.Lock()
-	restore, store := in.restore, in.store
+	last, store, folders := in.last, in.store, in.folders
 	in.mu.Unlock()
-	if store != "" {
-		leaveBehind(store)
-	}
-	if restore != nil {
+	leaveBehind(store, folders)
+	if last != nil {
 		done := make(chan struct{})
-		go func() { restore(); close(done) }()
+		go func() { last(); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(50 * time.Millisecond): // a terminal that was stopped
+		case <-time.After(80 * time.Millisecond): // a terminal that was stopped, a full pipe
 		}
 	}
 	os.Exit(130)

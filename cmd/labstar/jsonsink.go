@@ -72,6 +72,7 @@ type jsonSink struct {
 	mu   sync.Mutex
 	out  io.Writer
 	err  error
+	done bool                         // the summary was written: what comes after it is of a command that was cut
 	last map[*action.Action]time.Time // of the progress events
 }
 
@@ -89,8 +90,9 @@ func (s *jsonSink) write(event any) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil {
+	if s.err == nil && !s.done {
 		_, s.err = s.out.Write(b.Bytes())
+		s.done = bytes.HasPrefix(b.Bytes(), []byte(`{"event":"summary"`))
 	}
 	return s.err
 }

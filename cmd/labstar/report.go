@@ -133,9 +133,12 @@ func (a *app) reportUsage(e *usageError) {
 	fmt.Fprintf(a.err, "%s %s\nrun `%s` for help\n", a.term.Red("labstar:"), e.msg, help)
 }
 
-// interrupted is the last word after Ctrl-C.
-func (a *app) interrupted() {
-	if a.json {
+// interrupted says the last word after Ctrl-C, once: the command may end in order while
+// its time runs out.
+func (a *app) interrupted() { a.ended.Do(a.sayInterrupted) }
+
+func (a *app) sayInterrupted() {
+	if a.json && a.events != nil {
 		_ = a.events.write(summaryEvent{Event: "summary", Command: a.command, Seconds: a.seconds(), Exit: 130}) // standard output may be gone
 		return
 	}

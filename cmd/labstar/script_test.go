@@ -173,13 +173,28 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 func leaveScratch() {
 	os.Args[0] = "labstar"
 	_, in := interruptible(context.Background())
-	in.uses(os.Args[1])
-	in.atExit(func() { time.Sleep(20 * time.Millisecond) }) // what removes it has to wait for the end
+	folder := filepath.Join(os.Args[1], "..", ".folders", "boot")
+	in.removes(folder)
+	in.removes("/nowhere")
+	a := newApp(in)
+	a.json, a.color, a.cache = true, "never", os.Args[1]
+	if err := a.start("run"); err != nil {
+		log.Fatal(err)
+	}
+	in.atExit(func() { // what removes it has to wait for the end
+		time.Sleep(20 * time.Millisecond)
+		a.interrupted()
+		a.interrupted()
+		_ = a.events.write(actionEvent{Event: "start"})
+	})
 	s, err := disk.Open(os.Args[1], disk.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	scratch, err := s.Scratch(context.Background())
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(folder, "sockets"), 0o755)
+	}
 	for i := 0; err == nil && i < 200; i++ {
 		sub := filepath.Join(scratch, "linux", strconv.Itoa(i%20), strconv.Itoa(i))
 		if err = os.MkdirAll(sub, 0o755); err == nil {

@@ -56,7 +56,6 @@ type Labstar struct {
 	jobs      int
 	keepGoing bool
 	debug     bool
-	locked    bool
 
 	once    sync.Once
 	openErr error
@@ -180,9 +179,6 @@ func WithKeepGoing(on bool) Option { return func(l *Labstar) { l.keepGoing = on 
 
 // WithDebug opens a shell in the sandbox of a command that failed.
 func WithDebug(on bool) Option { return func(l *Labstar) { l.debug = on } }
-
-// WithLocked makes it an error that lab.lock lacks something.
-func WithLocked(on bool) Option { return func(l *Labstar) { l.locked = on } }
 
 // New returns a Labstar. Nothing is opened or started before it is needed.
 func New(opts ...Option) (*Labstar, error) {

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	ggcr "github.com/google/go-containerregistry/pkg/v1/layout"
@@ -281,17 +279,7 @@ func serveArchive(t *testing.T, archive string) {
 	id := strings.TrimSpace(tool(t, "docker", "run", "-d", "--rm", "-p", "127.0.0.1:0:80", "labstar-e2e/web:1"))
 	defer func() { _ = exec.Command("docker", "rm", "-f", id).Run() }()
 	addr := strings.TrimSpace(strings.Split(tool(t, "docker", "port", id, "80/tcp"), "\n")[0])
-	var page []byte
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		resp, err := http.Get("http://" + addr + "/")
-		if err != nil {
-			continue
-		}
-		page, _ = io.ReadAll(resp.Body)
-		resp.Body.Close()
-		break
-	}
-	if string(page) != "a page of the image\n" {
+	if page := firstPage(addr); string(page) != "a page of the image\n" {
 		t.Errorf("the container served %q", page)
 	}
 }

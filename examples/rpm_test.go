@@ -12,7 +12,7 @@ import (
 // Databases that Debian's rpm writes in the sandbox are read as rpm reads them.
 func TestRPMDatabases(t *testing.T) {
 	endToEnd(t)
-	l := newLab(t, "../internal/format/rpmdb/testdata", sharedStore(t))
+	l := newLab(t, "../internal/format/rpmdb/rpmdbtest/databases", sharedStore(t))
 	l.run()
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join(l.dir, "out/databases", name))

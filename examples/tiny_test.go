@@ -121,19 +121,23 @@ func serve(t *testing.T, image string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var page []byte
+	if page := firstPage(addr); !bytes.Equal(page, want) {
+		t.Errorf("the container served %q, want %q", page, want)
+	}
+}
+
+// firstPage is what a server that has just been started has at /.
+func firstPage(addr string) []byte {
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		resp, err := http.Get("http://" + addr + "/")
 		if err != nil {
 			continue
 		}
-		page, _ = io.ReadAll(resp.Body)
+		page, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		break
+		return page
 	}
-	if !bytes.Equal(page, want) {
-		t.Errorf("the container served %q, want %q", page, want)
-	}
+	return nil
 }
 
 // startDocker makes sure that an engine answers, starting one for this test.

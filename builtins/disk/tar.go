@@ -4,9 +4,9 @@ import (
 	"archive/tar"
 	"context"
 	"io"
-	"time"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/format/archive"
 	"github.com/labstar/labstar/internal/format/ptable"
 )
 
@@ -36,32 +36,10 @@ func runTar(ctx context.Context, env action.Env) error {
 	return env.WriteFile("uuid", []byte(uuid))
 }
 
-var tarTypes = map[action.Kind]byte{
-	action.Regular: tar.TypeReg, action.Dir: tar.TypeDir, action.Symlink: tar.TypeSymlink,
-	action.Char: tar.TypeChar, action.Block: tar.TypeBlock, action.Fifo: tar.TypeFifo,
-}
-
 func writeTar(ctx context.Context, env action.Env, root action.Digest, out io.Writer) error {
 	w := tar.NewWriter(out)
 	err := action.NewEdit(env, root).Walk(ctx, func(path string, n action.Node) error {
-		h := &tar.Header{
-			Typeflag: tarTypes[n.Kind], Name: "./" + path, Linkname: n.Target, Mode: int64(n.Attr.Mode),
-			Uid: int(n.Attr.UID), Gid: int(n.Attr.GID), ModTime: time.Unix(action.SourceDateEpoch, 0).UTC(), Format: tar.FormatPAX,
-			Devmajor: int64(n.Major), Devminor: int64(n.Minor),
-		}
-		switch n.Kind {
-		case action.Dir:
-			h.Name += "/"
-		case action.Regular:
-			h.Size = n.Digest.Size
-		}
-		for _, x := range n.Attr.Xattrs {
-			if h.PAXRecords == nil {
-				h.PAXRecords = map[string]string{}
-			}
-			h.PAXRecords["SCHILY.xattr."+x.Name] = string(x.Value)
-		}
-		if err := w.WriteHeader(h); err != nil || n.Kind != action.Regular {
+		if err := w.WriteHeader(archive.TarHeader("./"+path, n)); err != nil || n.Kind != action.Regular {
 			return err
 		}
 		return copyBlob(ctx, env, w, n.Digest)

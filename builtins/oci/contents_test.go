@@ -1,11 +1,8 @@
 package oci
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"testing"
 
@@ -13,6 +10,7 @@ import (
 
 	"github.com/labstar/labstar/internal/bomtest"
 	"github.com/labstar/labstar/internal/buildtest"
+	"github.com/labstar/labstar/internal/format/rpmdb/rpmdbtest"
 	"github.com/labstar/labstar/internal/lock"
 )
 
@@ -47,32 +45,14 @@ Version: 3
 		"fedora": lab.Tree(map[string]buildtest.Node{
 			"etc/os-release":                    {Text: "ID=fedora\nVERSION_ID=41\n"},
 			"var/lib/rpm":                       {Target: "../../usr/lib/sysimage/rpm"},
-			"usr/lib/sysimage/rpm/rpmdb.sqlite": {Text: rpmDatabase(t, "rpmdb.sqlite")},
+			"usr/lib/sysimage/rpm/rpmdb.sqlite": {Text: string(rpmdbtest.Database(t, "rpmdb.sqlite"))},
 		}),
-		"suse": lab.Tree(map[string]buildtest.Node{"var/lib/rpm/Packages.db": {Text: rpmDatabase(t, "Packages.db")}}),
-		"old":  lab.Tree(map[string]buildtest.Node{"var/lib/rpm/Packages": {Text: rpmDatabase(t, "Packages")}}),
+		"suse": lab.Tree(map[string]buildtest.Node{"var/lib/rpm/Packages.db": {Text: string(rpmdbtest.Database(t, "Packages.db"))}}),
+		"old":  lab.Tree(map[string]buildtest.Node{"var/lib/rpm/Packages": {Text: string(rpmdbtest.Database(t, "Packages"))}}),
 	}
 }
 
-// rpmDatabase is a database that rpm wrote, with lab-tools and lab-part01 to 30, but for 07.
-func rpmDatabase(t *testing.T, name string) string {
-	f, err := os.Open("../../internal/format/rpmdb/testdata/" + name + ".gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-// rpmPackages are its packages in a bill of materials.
+// rpmPackages are the packages of a database of rpmdbtest in a bill of materials.
 func rpmPackages(vendor, distro string) (list []string) {
 	const source = "&upstream=lab-tools-1.4~rc1-3.fc41.src.rpm"
 	for i := 1; i <= 30; i++ {

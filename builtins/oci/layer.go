@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/format/archive"
 	"github.com/labstar/labstar/internal/format/compress"
 )
 
@@ -78,11 +79,6 @@ func hash(d action.Digest) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: d.
 // epoch is the time of every entry and of the image.
 var epoch = time.Unix(action.SourceDateEpoch, 0).UTC()
 
-var tarTypes = map[action.Kind]byte{
-	action.Regular: tar.TypeReg, action.Dir: tar.TypeDir, action.Symlink: tar.TypeSymlink,
-	action.Char: tar.TypeChar, action.Block: tar.TypeBlock, action.Fifo: tar.TypeFifo,
-}
-
 // whiteout is the prefix by which a layer deletes what is below it.
 const whiteout = ".wh."
 
@@ -103,7 +99,7 @@ func writeNodes(ctx context.Context, content action.Content, root action.Digest,
 		if strings.HasPrefix(path.Base(p), whiteout) {
 			return fmt.Errorf("%q would delete %q from the layers below; rename it", p, strings.TrimPrefix(path.Base(p), whiteout))
 		}
-		if err := w.WriteHeader(header(p, n)); err != nil {
+		if err := w.WriteHeader(archive.TarHeader(p, n)); err != nil {
 			return fmt.Errorf("%q: %w", p, err)
 		}
 		if n.Kind != action.Regular {
@@ -111,29 +107,6 @@ func writeNodes(ctx context.Context, content action.Content, root action.Digest,
 		}
 		return copyBlob(ctx, content, w, n.Digest)
 	})
-}
-
-// header is the entry of a node: PAX, whose records are written only where the
-// plain header can't hold a value.
-func header(p string, n action.Node) *tar.Header {
-	h := &tar.Header{
-		Typeflag: tarTypes[n.Kind], Name: p, Linkname: n.Target, Mode: int64(n.Attr.Mode),
-		Uid: int(n.Attr.UID), Gid: int(n.Attr.GID), ModTime: epoch, Format: tar.FormatPAX,
-		Devmajor: int64(n.Major), Devminor: int64(n.Minor),
-	}
-	switch n.Kind {
-	case action.Dir:
-		h.Name += "/"
-	case action.Regular:
-		h.Size = n.Digest.Size
-	}
-	for _, x := range n.Attr.Xattrs {
-		if h.PAXRecords == nil {
-			h.PAXRecords = map[string]string{}
-		}
-		h.PAXRecords["SCHILY.xattr."+x.Name] = string(x.Value)
-	}
-	return h
 }
 
 func copyBlob(ctx context.Context, content action.Content, w io.Writer, d action.Digest) error {

@@ -101,19 +101,7 @@ func runLayer(ctx context.Context, env action.Env) error {
 			return err
 		}
 	}
-	root, err := m.edit.Finish(ctx, env.PutDirectory)
-	if err != nil {
-		return err
-	}
-	// The cache of libraries is made from the finished tree.
-	m.edit = action.NewEdit(env, root)
-	if err := m.libraryCache(root, p.Arch); err != nil {
-		return err
-	}
-	if root, err = m.edit.Finish(ctx, env.PutDirectory); err != nil {
-		return err
-	}
-	return env.SetTree("tree", root)
+	return m.finish(p.Arch)
 }
 
 // read returns a small file of the tree being made, "" if there is none.

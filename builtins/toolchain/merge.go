@@ -42,19 +42,23 @@ func runMerge(ctx context.Context, env action.Env) error {
 			return err
 		}
 	}
-	root, err := m.edit.Finish(ctx, env.PutDirectory)
+	return m.finish(p.Arch)
+}
+
+// finish makes the tree, and the cache of libraries from it.
+func (m *merge) finish(arch string) error {
+	root, err := m.edit.Finish(m.ctx, m.env.PutDirectory)
 	if err != nil {
 		return err
 	}
-	// The cache of libraries is made from the finished tree.
-	m.edit = action.NewEdit(env, root)
-	if err := m.libraryCache(root, p.Arch); err != nil {
+	m.edit = action.NewEdit(m.env, root)
+	if err := m.libraryCache(root, arch); err != nil {
 		return err
 	}
-	if root, err = m.edit.Finish(ctx, env.PutDirectory); err != nil {
+	if root, err = m.edit.Finish(m.ctx, m.env.PutDirectory); err != nil {
 		return err
 	}
-	return env.SetTree("tree", root)
+	return m.env.SetTree("tree", root)
 }
 
 // packages lays the trees of the packages over each other. The attributes of a

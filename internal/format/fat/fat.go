@@ -181,9 +181,6 @@ func (im *Image) Size() int64 {
 	return int64(im.geo.sectors) * sector
 }
 
-// Bits returns 12, 16 or 32.
-func (im *Image) Bits() int { return im.geo.bits }
-
 // Write writes the image. Long runs of zeros come as such: a writer that can
 // leaves holes for them.
 func (im *Image) Write(w io.Writer) error {

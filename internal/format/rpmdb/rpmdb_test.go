@@ -2,32 +2,12 @@ package rpmdb
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"testing"
-)
 
-// database is a file of testdata that rpm wrote, see lab.star there.
-func database(t testing.TB, name string) []byte {
-	t.Helper()
-	f, err := os.Open("testdata/" + name + ".gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+	"github.com/labstar/labstar/internal/format/rpmdb/rpmdbtest"
+)
 
 // What is read is what rpm says of its databases, of each kind.
 func TestRead(t *testing.T) {
@@ -39,9 +19,9 @@ func TestRead(t *testing.T) {
 	} {
 		var journal []byte
 		if tc.journal != "" {
-			journal = database(t, tc.journal)
+			journal = rpmdbtest.Database(t, tc.journal)
 		}
-		list, err := Read(database(t, tc.db), journal)
+		list, err := Read(rpmdbtest.Database(t, tc.db), journal)
 		if err != nil {
 			t.Errorf("%s: %v", tc.db, err)
 		}
@@ -49,11 +29,7 @@ func TestRead(t *testing.T) {
 		for _, p := range list {
 			fmt.Fprintln(&got, p.Name, p.Epoch, p.Version, p.Release, p.Arch, p.Source, p.Licence)
 		}
-		want, err := os.ReadFile("testdata/" + tc.labels)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.String() != string(want) {
+		if want := rpmdbtest.Labels(t, tc.labels); got.String() != want {
 			t.Errorf("%s with the journal %q: got\n%s\nand rpm says\n%s", tc.db, tc.journal, &got, want)
 		}
 	}
@@ -61,7 +37,7 @@ func TestRead(t *testing.T) {
 
 // An older journal is behind the end of the newer one; a damaged page ends it.
 func TestJournal(t *testing.T) {
-	journal := database(t, "rpmdb.sqlite-wal")
+	journal := rpmdbtest.Database(t, "rpmdb.sqlite-wal")
 	all, err := readJournal(journal, 4096)
 	if err != nil || len(all) == 0 {
 		t.Fatalf("got %d pages, %v", len(all), err)
@@ -82,7 +58,7 @@ func TestDamaged(t *testing.T) {
 		t.Error("got no error for a text")
 	}
 	for _, name := range Files {
-		b := database(t, name)
+		b := rpmdbtest.Database(t, name)
 		if _, err := Read(b[:len(b)/2/4096*4096], nil); err == nil {
 			t.Errorf("%s: got no error for half of it", name)
 		}
@@ -94,9 +70,9 @@ func TestDamaged(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	for _, name := range Files {
-		f.Add(database(f, name), []byte{})
+		f.Add(rpmdbtest.Database(f, name), []byte{})
 	}
-	f.Add(database(f, "rpmdb.sqlite"), database(f, "rpmdb.sqlite-wal"))
+	f.Add(rpmdbtest.Database(f, "rpmdb.sqlite"), rpmdbtest.Database(f, "rpmdb.sqlite-wal"))
 	f.Fuzz(func(t *testing.T, db, journal []byte) {
 		_, _ = Read(db, journal)
 	})

@@ -91,8 +91,8 @@ func (c *Call) Action(spec action.Spec) (*action.Action, error) {
 // holder returns the name of the argument in which piece stands, or "".
 func (c *Call) holder(piece string) string {
 	for i, v := range c.args {
-		if i < len(c.builtin.params) && holds(v, piece, 0) {
-			return c.builtin.params[i].Name
+		if i < len(c.builtin.Params()) && holds(v, piece, 0) {
+			return c.builtin.Params()[i].Name
 		}
 	}
 	for _, kv := range c.kwargs {

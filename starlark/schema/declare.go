@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -14,11 +15,17 @@ import (
 // safe for use by several threads.
 type Builtin struct {
 	name, doc, returns string
-	params             []Param
-	names              []string // of all parameters
-	positional         int      // how many may be given by position
-	required           uint64   // a bit for each parameter
+	declared           func() *declaration
 	invoke             func(*Call) (starlark.Value, error)
+}
+
+// declaration is what the struct of the arguments says. It is read when it is first
+// needed: a run uses few of all the builtins.
+type declaration struct {
+	params     []Param
+	names      []string // of all parameters
+	positional int      // how many may be given by position
+	required   uint64   // a bit for each parameter
 }
 
 var _ starlark.Callable = (*Builtin)(nil)
@@ -50,12 +57,14 @@ func Returns(doc string) Option { return func(b *Builtin) { b.returns = doc } }
 
 // New declares a builtin. The fields of A are its parameters, see the package
 // comment; doc starts with the name of the builtin, and its first sentence
-// stands alone. New panics on a malformed declaration.
+// stands alone. The first use of a malformed declaration panics; rendering the
+// reference page is one.
 func New[A any](name, doc string, fn func(*Call, *A) (starlark.Value, error), opts ...Option) *Builtin {
 	b := &Builtin{name: name, doc: strings.TrimSpace(doc)}
 	var initial A
-	b.declare(reflect.ValueOf(&initial).Elem())
+	b.declared = sync.OnceValue(func() *declaration { return b.declare(reflect.ValueOf(&initial).Elem()) })
 	b.invoke = func(c *Call) (starlark.Value, error) {
+		b.declared()
 		a := new(A)
 		*a = initial
 		if err := b.unpack(c, reflect.ValueOf(a).Elem()); err != nil {
@@ -70,7 +79,8 @@ func New[A any](name, doc string, fn func(*Call, *A) (starlark.Value, error), op
 }
 
 // declare reads the tags of the struct and puts the defaults into it.
-func (b *Builtin) declare(v reflect.Value) {
+func (b *Builtin) declare(v reflect.Value) *declaration {
+	var d declaration
 	if !strings.HasPrefix(b.doc, b.name+" ") {
 		panic(fmt.Sprintf("builtin %s: the docstring must start with %q, got %.40q", b.name, b.name+" ", b.doc))
 	}
@@ -79,27 +89,28 @@ func (b *Builtin) declare(v reflect.Value) {
 	}
 	for i := range v.NumField() {
 		p, err := newParam(v.Type().Field(i))
-		if err == nil && slices.Contains(b.names, p.Name) {
+		if err == nil && slices.Contains(d.names, p.Name) {
 			err = fmt.Errorf("declared twice")
 		}
 		if err == nil && p.Default != "" && !p.optional {
-			err = b.setDefault(p, v.Field(i))
+			err = b.setDefault(&d, p, v.Field(i))
 		}
 		if err != nil {
 			panic(fmt.Sprintf("builtin %s: field %s: %v", b.name, v.Type().Field(i).Name, err))
 		}
 		if !p.Keyword {
-			if b.positional != i {
+			if d.positional != i {
 				panic(fmt.Sprintf("builtin %s: field %s: positional after keyword", b.name, v.Type().Field(i).Name))
 			}
-			b.positional++
+			d.positional++
 		}
 		if p.Required {
-			b.required |= 1 << i
+			d.required |= 1 << i
 		}
-		b.params = append(b.params, *p)
-		b.names = append(b.names, p.Name)
+		d.params = append(d.params, *p)
+		d.names = append(d.names, p.Name)
 	}
+	return &d
 }
 
 // newParam reads one field's tags.
@@ -161,14 +172,15 @@ func newParam(f reflect.StructField) (*Param, error) {
 	return p, nil
 }
 
-// setDefault puts the value of the default literal into dst.
-func (b *Builtin) setDefault(p *Param, dst reflect.Value) error {
+// setDefault puts the value of the default literal into dst; far is what was
+// read of the declaration.
+func (b *Builtin) setDefault(far *declaration, p *Param, dst reflect.Value) error {
 	v, err := literal(p.Default)
 	if err != nil {
 		return fmt.Errorf("default %s: %w", p.Default, err)
 	}
 	v.Freeze()
-	u := &unpacker{call: &Call{builtin: b, session: &Session{}}, param: p}
+	u := &unpacker{call: &Call{builtin: &Builtin{name: b.name, declared: func() *declaration { return far }}, session: &Session{}}, param: p}
 	p.convert(u, v, dst, nil)
 	if len(u.errs) > 0 {
 		return fmt.Errorf("default %s: %w", p.Default, u.errs[0])
@@ -206,9 +218,9 @@ func (b *Builtin) Name() string { return b.name }
 func (b *Builtin) Doc() string { return b.doc }
 
 // Params returns the parameters in order. The caller must not change them.
-func (b *Builtin) Params() []Param { return b.params }
+func (b *Builtin) Params() []Param { return b.declared().params }
 
-func (b *Builtin) index(name string) int { return slices.Index(b.names, name) }
+func (b *Builtin) index(name string) int { return slices.Index(b.declared().names, name) }
 
 // String, Type, Freeze, Truth and Hash make it a value of the language.
 func (b *Builtin) String() string { return "<builtin " + b.name + ">" }

@@ -10,7 +10,7 @@ import (
 func (b *Builtin) Signature() string {
 	var parts []string
 	star := false
-	for _, p := range b.params {
+	for _, p := range b.Params() {
 		if p.Keyword && !star {
 			star = true
 			parts = append(parts, "*")
@@ -42,10 +42,10 @@ func (b *Builtin) Returned() string { return b.returns }
 func (b *Builtin) Markdown() string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "## %s\n\n```python\n%s\n```\n\n%s\n", b.name, wrap(b.Signature()), b.doc)
-	if len(b.params) > 0 {
+	if len(b.Params()) > 0 {
 		w.WriteString("\n| argument | type | default | |\n|---|---|---|---|\n")
 	}
-	for _, p := range b.params {
+	for _, p := range b.Params() {
 		def := "required"
 		if !p.Required {
 			def = "`" + p.Default + "`"
@@ -102,7 +102,7 @@ func (b *Builtin) MarshalJSON() ([]byte, error) {
 		Returns   string  `json:"returns,omitempty"`
 		Params    []param `json:"params"`
 	}{b.name, b.Signature(), b.Summary(), b.doc, b.returns, []param{}}
-	for _, p := range b.params {
+	for _, p := range b.Params() {
 		out.Params = append(out.Params, param{p.Name, p.Type, p.Doc, p.Default, p.Enum, p.Required, p.Keyword})
 	}
 	return json.Marshal(out)

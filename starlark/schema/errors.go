@@ -100,7 +100,7 @@ func (c *Call) given(arg string) starlark.Value {
 // given, or -1.
 func (c *Call) positionOf(arg string) int {
 	i := c.builtin.index(arg)
-	if i < 0 || i >= len(c.args) || c.builtin.params[i].Keyword {
+	if i < 0 || i >= len(c.args) || c.builtin.Params()[i].Keyword {
 		return -1
 	}
 	return i

@@ -166,8 +166,8 @@ type disorder struct {
 	B string `star:"b" doc:"b"`
 }
 
-func newOf[A any](name, doc string) *schema.Builtin {
-	return schema.New(name, doc, func(*schema.Call, *A) (starlark.Value, error) { return starlark.None, nil })
+func newOf[A any](name, doc string) {
+	schema.New(name, doc, func(*schema.Call, *A) (starlark.Value, error) { return starlark.None, nil }).Params()
 }
 
 func TestSuggest(t *testing.T) {

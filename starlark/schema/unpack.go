@@ -43,20 +43,21 @@ func (p *path) String() string {
 
 // unpack converts all arguments, or returns everything that is wrong with them.
 func (b *Builtin) unpack(c *Call, dst reflect.Value) error {
+	d := b.declared()
 	u := unpacker{call: c}
 	var given uint64
 	var unknown []string
 	for i, v := range c.args {
-		if i >= b.positional {
+		if i >= d.positional {
 			u.errs = append(u.errs, b.tooMany(c))
 			break
 		}
 		given |= 1 << i
-		u.convert(&b.params[i], i, v, dst.Field(i))
+		u.convert(&d.params[i], i, v, dst.Field(i))
 	}
 	for _, kv := range c.kwargs {
 		name := string(kv[0].(starlark.String))
-		i := b.find(name)
+		i := d.find(name)
 		switch {
 		case i < 0:
 			unknown = append(unknown, name)
@@ -65,10 +66,10 @@ func (b *Builtin) unpack(c *Call, dst reflect.Value) error {
 				Msg: fmt.Sprintf("got argument %q twice, want it once", name)})
 		default:
 			given |= 1 << i
-			u.convert(&b.params[i], -1, kv[1], dst.Field(i))
+			u.convert(&d.params[i], -1, kv[1], dst.Field(i))
 		}
 	}
-	if missing := b.required &^ given; missing != 0 || unknown != nil {
+	if missing := d.required &^ given; missing != 0 || unknown != nil {
 		b.unknownAndMissing(&u, unknown, given)
 	}
 	return joinErrors(u.errs)
@@ -82,8 +83,8 @@ func joinErrors(errs []error) error {
 }
 
 // find is index for the common, short case.
-func (b *Builtin) find(name string) int {
-	for i, n := range b.names {
+func (d *declaration) find(name string) int {
+	for i, n := range d.names {
 		if n == name {
 			return i
 		}
@@ -92,14 +93,15 @@ func (b *Builtin) find(name string) int {
 }
 
 func (b *Builtin) tooMany(c *Call) *Error {
-	e := &Error{Builtin: b.name, Index: b.positional}
-	if b.positional == 0 {
+	d := b.declared()
+	e := &Error{Builtin: b.name, Index: d.positional}
+	if d.positional == 0 {
 		e.Msg = fmt.Sprintf("got %d positional arguments, want all by name", len(c.args))
 	} else {
-		e.Msg = fmt.Sprintf("got %d positional arguments, want at most %d", len(c.args), b.positional)
+		e.Msg = fmt.Sprintf("got %d positional arguments, want at most %d", len(c.args), d.positional)
 	}
-	if b.positional < len(b.names) {
-		e.Hint = "give these by name: " + strings.Join(b.names[b.positional:], ", ")
+	if d.positional < len(d.names) {
+		e.Hint = "give these by name: " + strings.Join(d.names[d.positional:], ", ")
 	}
 	return e
 }
@@ -109,7 +111,7 @@ func (b *Builtin) tooMany(c *Call) *Error {
 func (b *Builtin) unknownAndMissing(u *unpacker, unknown []string, given uint64) {
 	for _, name := range unknown {
 		var free []string
-		for i, n := range b.names {
+		for i, n := range b.declared().names {
 			if given&(1<<i) == 0 {
 				free = append(free, n)
 			}
@@ -118,19 +120,19 @@ func (b *Builtin) unknownAndMissing(u *unpacker, unknown []string, given uint64)
 		if i := b.index(meant); i >= 0 {
 			given |= 1 << i
 		} else {
-			meant = Suggest(name, b.names)
+			meant = Suggest(name, b.declared().names)
 		}
 		e := &Error{Builtin: b.name, Arg: name, Index: -1, Name: true, Msg: fmt.Sprintf("unknown argument %q", name)}
 		if meant != "" {
 			e.Msg += fmt.Sprintf(" (did you mean %q?)", meant)
-		} else if len(b.names) > 0 {
-			e.Hint = b.name + " takes " + strings.Join(b.names, ", ")
+		} else if len(b.declared().names) > 0 {
+			e.Hint = b.name + " takes " + strings.Join(b.declared().names, ", ")
 		} else {
 			e.Hint = b.name + " takes no arguments"
 		}
 		u.errs = append(u.errs, e)
 	}
-	for i, p := range b.params {
+	for i, p := range b.Params() {
 		if p.Required && given&(1<<i) == 0 {
 			u.errs = append(u.errs, &Error{Builtin: b.name, Index: -1,
 				Msg:  fmt.Sprintf("missing argument %q (%s)", p.Name, p.Type),

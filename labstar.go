@@ -316,17 +316,32 @@ func (l *Labstar) Build(ctx context.Context, lab *Lab, targets ...string) (*Repo
 
 // BuildTargets is Build for targets of the lab that Pick or Tests returned.
 func (l *Labstar) BuildTargets(ctx context.Context, lab *Lab, picked []Target) (*Report, error) {
+	return l.BuildAndUse(ctx, lab, picked, func(*Report) error { return nil })
+}
+
+// BuildAndUse is BuildTargets, and calls use when all of the targets are there: it
+// works while the store makes them last. It is not called if anything failed.
+func (l *Labstar) BuildAndUse(ctx context.Context, lab *Lab, picked []Target, use func(*Report) error) (*Report, error) {
 	e, err := l.newEngine()
 	if err != nil {
 		return nil, err
 	}
-	defer e.Close()
-	rep, err := e.Build(ctx, artifacts(picked))
-	if rep == nil {
-		return nil, err
+	var used chan error
+	report := func(rep *engine.Report) *Report { return &Report{Report: rep, lab: lab, targets: picked, owner: l} }
+	rep, err := e.BuildThen(ctx, artifacts(picked), func(rep *engine.Report) {
+		used = make(chan error, 1)
+		go func() { used <- use(report(rep)) }()
+	})
+	var r *Report
+	if rep != nil {
+		r = report(rep)
+		err = errors.Join(err, r.remember())
 	}
-	r := &Report{Report: rep, lab: lab, targets: picked, owner: l}
-	return r, errors.Join(err, r.remember())
+	_ = e.Close() // what is left of its scratch is swept
+	if used != nil {
+		err = errors.Join(err, <-used)
+	}
+	return r, err
 }
 
 // Make builds artifacts, leaving the record of the last run as it is.

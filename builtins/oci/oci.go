@@ -11,6 +11,7 @@
 package oci
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -50,6 +51,18 @@ func parseName(c *schema.Call, s string) (imageName, error) {
 		}
 	}
 	return imageName{}, c.ArgErrorf("name", "got %q, want [REGISTRY/]NAME[:TAG] of lower-case letters, digits and '.', '_', '-': %w", s, err)
+}
+
+// NameOf returns the full name, with the tag, of an image or an index, as the
+// script gives it; "" of what has none.
+func NameOf(image *action.Artifact) string {
+	var p struct {
+		RefName string `json:"refName"`
+	}
+	if op := image.Action.Op; op != imageOp && op != indexOp || json.Unmarshal(image.Action.Params, &p) != nil {
+		return ""
+	}
+	return p.RefName
 }
 
 // platform is the part of an image action's parameters that says what it runs on.

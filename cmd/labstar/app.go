@@ -32,7 +32,8 @@ type app struct {
 	targets   []labstar.Target
 	events    *jsonSink
 	transfers transfers
-	ended     sync.Once // by a signal
+	ended     sync.Once              // by a signal
+	opened    func(*labstar.Labstar) // if set, called before the script is evaluated
 
 	mu       sync.Mutex
 	progress *term.Progress // while it is on the screen

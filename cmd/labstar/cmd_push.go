@@ -9,6 +9,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/pflag"
 
+	"github.com/labstar/labstar"
+	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/builtins/oci"
 	"github.com/labstar/labstar/internal/registry"
 	"github.com/labstar/labstar/internal/term"
 )
@@ -54,6 +57,7 @@ type pushOptions struct {
 	transport
 	to, registry string
 	parallel     int
+	pusher       *registry.Pusher
 }
 
 // place is where an image goes.
@@ -68,17 +72,82 @@ func (o *pushOptions) run(ctx context.Context, args []string) (err error) {
 	if err := o.check(); err != nil {
 		return err
 	}
-	images, err := o.images(ctx, file, names)
+	c := o.client(o.app)
+	o.app.opened = func(ls *labstar.Labstar) { o.prepare(ctx, ls, c) }
+	o.building = func(targets []labstar.Target) { o.expect(ctx, c, targets) }
 	defer func() { err = o.close(err) }()
-	if err != nil {
-		return err
-	}
-	places, err := o.places(o.client(o.app), images)
-	if err != nil {
-		return err
-	}
-	return o.push(ctx, places)
+	defer func() {
+		if o.pusher != nil {
+			o.pusher.Close()
+		}
+	}()
+	return o.use(ctx, file, names, func(images []builtImage) error {
+		places, err := o.places(c, images)
+		if err != nil {
+			return err
+		}
+		return o.push(ctx, places)
+	})
 }
+
+// prepare makes the pusher. Where --to says so, the registry is asked while the
+// script is evaluated.
+func (o *pushOptions) prepare(ctx context.Context, ls *labstar.Labstar, c *registry.Client) {
+	store, err := ls.Store()
+	if err != nil {
+		return // the build tells
+	}
+	o.pusher = registry.NewPusher(store, o.parallel)
+	if t, err := name.NewTag(o.to); err == nil {
+		o.ask(ctx, c, t)
+	}
+}
+
+// expect is told what is going to be built.
+func (o *pushOptions) expect(ctx context.Context, c *registry.Client, targets []labstar.Target) {
+	if o.to == "" {
+		for _, t := range targets {
+			for _, item := range t.Items {
+				if named, err := o.named(item.Artifact); err == nil {
+					o.ask(ctx, c, named)
+				}
+			}
+		}
+	}
+	o.sink = sinks{o.sink, &firstStart{call: func() { o.pusher.Changing(ctx) }}}
+}
+
+// named is where an image that is to be built goes.
+func (o *pushOptions) named(image *action.Artifact) (name.Tag, error) {
+	t, err := name.NewTag(oci.NameOf(image))
+	if err == nil && o.registry != "" {
+		return o.elsewhere(t)
+	}
+	return t, err
+}
+
+// elsewhere is the place at --registry.
+func (o *pushOptions) elsewhere(t name.Tag) (name.Tag, error) {
+	return name.NewTag(strings.TrimSuffix(o.registry, "/") + "/" + t.RepositoryStr() + ":" + t.TagStr())
+}
+
+func (o *pushOptions) ask(ctx context.Context, c *registry.Client, t name.Tag) {
+	if repo, err := c.Repository(t.Repository.Name(), registry.Push); err == nil {
+		o.pusher.Prepare(ctx, repo, t.TagStr())
+	}
+}
+
+// firstStart calls a function when the first action runs.
+type firstStart struct{ call func() }
+
+func (f *firstStart) event(ev labstar.Event) {
+	if ev.Kind == labstar.EventStart && f.call != nil {
+		f.call()
+		f.call = nil
+	}
+}
+
+func (f *firstStart) close() {}
 
 func (o *pushOptions) check() error {
 	if o.to != "" && o.registry != "" {
@@ -119,7 +188,7 @@ func (o *pushOptions) places(c *registry.Client, images []builtImage) ([]place, 
 		case to == name.Tag{}:
 			return nil, fmt.Errorf("%s has no name: say --to where it is to go", img.target)
 		case o.registry != "":
-			t, err := name.NewTag(strings.TrimSuffix(o.registry, "/") + "/" + to.RepositoryStr() + ":" + to.TagStr())
+			t, err := o.elsewhere(to)
 			if err != nil {
 				return nil, fmt.Errorf("--registry: %w", err)
 			}
@@ -166,19 +235,14 @@ type pushSummary struct {
 }
 
 func (o *pushOptions) push(ctx context.Context, places []place) error {
-	store, err := o.ls.Store()
-	if err != nil {
-		return err
-	}
 	a := o.app
-	pusher := registry.NewPusher(store, o.parallel)
 	shown := newBlobProgress(a)
 	defer shown.close()
 	sum := pushSummary{Event: "summary", Command: "push"}
 	for _, p := range places {
 		began := time.Now()
 		title := "push " + p.target
-		got, err := pusher.Push(ctx, p.Image, p.repo, p.tag, func(b registry.Blob) {
+		got, err := o.pusher.Push(ctx, p.Image, p.repo, p.tag, func(b registry.Blob) {
 			shown.tell(p.target, title+" "+short(b.Desc.Digest.Hex), b.Desc.Digest.String(), b.Done, b.Desc.Size, b.How)
 		})
 		if err != nil {

@@ -22,7 +22,8 @@ const imageType = "image"
 // registry.
 type imageOptions struct {
 	runOptions
-	ls *labstar.Labstar
+	ls       *labstar.Labstar
+	building func([]labstar.Target) // if set, called before they are built
 }
 
 func newImageOptions(a *app) imageOptions {
@@ -45,31 +46,47 @@ type builtImage struct {
 
 // images builds the targets that are images, all if none are named, and reads
 // them. The Labstar stays open: what was returned reads from its store.
-func (o *imageOptions) images(ctx context.Context, file string, names []string) ([]builtImage, error) {
+func (o *imageOptions) images(ctx context.Context, file string, names []string) (list []builtImage, err error) {
+	err = o.use(ctx, file, names, func(images []builtImage) error {
+		list = images
+		return nil
+	})
+	return list, err
+}
+
+// use is images, and has them used while the store makes them last.
+func (o *imageOptions) use(ctx context.Context, file string, names []string, use func([]builtImage) error) error {
 	ls, lab, err := o.open(ctx, file)
-	if err != nil {
-		return nil, err
-	}
 	o.ls = ls
+	if err != nil {
+		return err
+	}
 	if len(lab.Wants) > 0 {
 		if lab, err = o.fillLock(ctx, ls, lab); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	targets, err := imageTargets(lab, names)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	o.app.targets = lab.Targets
-	report, err := ls.BuildTargets(ctx, lab, targets)
+	if o.building != nil {
+		o.building(targets)
+	}
+	report, err := ls.BuildAndUse(ctx, lab, targets, func(report *labstar.Report) error {
+		o.sink.close()
+		images, err := o.read(ctx, report, targets)
+		if err != nil {
+			return err
+		}
+		return use(images)
+	})
 	o.sink.close()
-	if err != nil {
-		return nil, err
+	if err == nil && report.Failed > 0 {
+		err = errReported
 	}
-	if report.Failed > 0 {
-		return nil, errReported
-	}
-	return o.read(ctx, report, targets)
+	return err
 }
 
 // imageTargets picks them; one that was named has to be an image.

@@ -125,6 +125,9 @@ func (a *app) load(ctx context.Context, file string, opts ...labstar.Option) (*l
 	if err != nil {
 		return nil, nil, err
 	}
+	if a.opened != nil {
+		a.opened(ls)
+	}
 	lab, err := ls.Load(ctx, filepath.Base(file))
 	if err != nil {
 		_ = ls.Close() // nothing was written

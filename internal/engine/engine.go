@@ -132,6 +132,12 @@ func (r *Report) Result(definition action.Digest) *action.Result { return r.outp
 // Build builds the artifacts and what they need. The error is of the build as
 // a whole (the context's end, a broken store); failed actions are in the report.
 func (e *Engine) Build(ctx context.Context, targets []*action.Artifact) (*Report, error) {
+	return e.BuildThen(ctx, targets, func(*Report) {})
+}
+
+// BuildThen is Build, and calls then when all targets are there, before what came
+// of them is made to outlast a crash of the machine. What failed is no reason to call it.
+func (e *Engine) BuildThen(ctx context.Context, targets []*action.Artifact, then func(*Report)) (*Report, error) {
 	start := time.Now()
 	g, err := e.discover(ctx, targets)
 	if err != nil {
@@ -142,6 +148,7 @@ func (e *Engine) Build(ctx context.Context, targets []*action.Artifact) (*Report
 		e.emit(Event{Kind: EventPlan, Total: len(g.needed)})
 		s := e.newSchedule(g, rep)
 		err = s.run(ctx)
+		defer e.saveTimes(s)
 	}
 	rep.Cached = g.total - rep.Ran - rep.Failed - rep.Skipped
 	rep.Elapsed = time.Since(start)
@@ -149,6 +156,9 @@ func (e *Engine) Build(ctx context.Context, targets []*action.Artifact) (*Report
 		return rep, err
 	}
 	ingested, err := e.ingestTargets(ctx, targets)
+	if err == nil && rep.Failed+rep.Skipped == 0 {
+		then(rep)
+	}
 	if err != nil || len(g.needed) == 0 && !ingested {
 		return rep, err // nothing was written, so that a read-only store will do
 	}

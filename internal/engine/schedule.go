@@ -116,7 +116,6 @@ func (s *schedule) run(ctx context.Context) error {
 	}
 	s.skipRest()
 	s.mu.Unlock()
-	s.engine.saveTimes(s)
 	if s.fatal == nil {
 		s.fatal = ctx.Err()
 	}

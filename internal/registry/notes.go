@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ type book struct {
 
 	mu    sync.Mutex
 	read  bool
+	raw   []byte // what known was read from, or written to
 	known noted
 }
 
@@ -56,13 +58,16 @@ func newBook(in Notes, registry string) *book { return &book{in: in, name: "regi
 // load reads the note anew: other processes write it too, and whoever is last
 // should lose little of theirs.
 func (n *book) load() {
-	n.known = noted{Uploads: map[string]pending{}, Blobs: map[string]string{}, Tags: map[string]tagged{}}
-	if n.in == nil {
+	var b []byte
+	if n.in != nil {
+		b, _ = n.in.Note(n.name) // one that can't be read is none
+	}
+	if n.read && bytes.Equal(b, n.raw) {
 		return
 	}
-	if b, err := n.in.Note(n.name); err == nil {
-		_ = json.Unmarshal(b, &n.known) // a damaged note is none
-	}
+	n.read, n.raw = true, b
+	n.known = noted{Uploads: map[string]pending{}, Blobs: map[string]string{}, Tags: map[string]tagged{}}
+	_ = json.Unmarshal(b, &n.known) // nor is a damaged one
 	for k, p := range n.known.Uploads {
 		if time.Since(p.At) > pendingFor {
 			delete(n.known.Uploads, k)
@@ -73,7 +78,6 @@ func (n *book) load() {
 func (n *book) loadOnce() {
 	if !n.read {
 		n.load()
-		n.read = true
 	}
 }
 
@@ -89,6 +93,7 @@ func (n *book) change(f func(*noted)) {
 	f(&n.known)
 	if b, err := json.Marshal(n.known); err == nil {
 		_ = n.in.PutNote(n.name, b)
+		n.raw = b
 	}
 }
 
@@ -155,6 +160,17 @@ func (n *book) of(r *Repository, tag string, image v1.Hash) map[string]bool {
 		blobs[d] = true
 	}
 	return blobs
+}
+
+// knows reports whether an earlier run pushed the tag.
+func (n *book) knows(r *Repository, tag string) bool {
+	if n == nil {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loadOnce()
+	return n.known.Tags[r.Path()+":"+tag].Digest != ""
 }
 
 // met reports whether an earlier run brought the blob to the registry.

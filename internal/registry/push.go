@@ -22,6 +22,10 @@ type Pusher struct {
 	mu    sync.Mutex
 	notes map[string]*book    // by registry
 	ways  map[string]*sending // by registry and digest
+
+	ahead     map[string]*ahead // by name and tag
+	ends      []func()
+	preparing sync.WaitGroup
 }
 
 // sending is a blob that is on its way to a registry.
@@ -35,7 +39,7 @@ type sending struct {
 // for later runs it keeps in notes, which may be nil.
 func NewPusher(notes Notes, jobs int) *Pusher {
 	return &Pusher{kept: notes, slots: make(chan struct{}, max(1, jobs)),
-		notes: map[string]*book{}, ways: map[string]*sending{}}
+		notes: map[string]*book{}, ways: map[string]*sending{}, ahead: map[string]*ahead{}}
 }
 
 // Blob is told of one blob of a push.
@@ -61,6 +65,9 @@ type Pushed struct {
 // is not sent. blob may be nil; it is called from one goroutine at a time.
 func (p *Pusher) Push(ctx context.Context, img *Image, repo *Repository, tag string, blob func(Blob)) (*Pushed, error) {
 	j := &push{p: p, img: img, repo: repo, notes: p.notesFor(repo), tell: blob}
+	p.mu.Lock()
+	j.ahead = p.ahead[repo.full(tag)]
+	p.mu.Unlock()
 	j.out = &Pushed{Ref: repo.String() + ":" + tag, Digest: img.Root.Digest}
 	if err := j.run(ctx, tag); err != nil {
 		return nil, err
@@ -86,6 +93,7 @@ type push struct {
 	repo  *Repository
 	notes *book
 	tell  func(Blob)
+	ahead *ahead          // nil if nothing was prepared
 	live  map[string]bool // blobs of the image that the tag names so far, if it is known
 
 	mu  sync.Mutex
@@ -97,7 +105,7 @@ type push struct {
 const maxUnasked = 16 << 10
 
 func (j *push) run(ctx context.Context, tag string) error {
-	now, err := j.repo.Resolve(ctx, tag)
+	now, err := j.ahead.resolve(ctx, j.repo, tag)
 	if err != nil && !IsNotFound(err) {
 		return err
 	}
@@ -258,7 +266,7 @@ func (j *push) bring(ctx context.Context, d v1.Descriptor, from []string) error 
 		return err
 	}
 	defer b.Close()
-	u := upload{r: j.repo, desc: d, blob: b, from: from, notes: j.notes, progress: func(done int64) { j.report(Blob{Desc: d, Done: done}) }}
+	u := upload{r: j.repo, desc: d, blob: b, from: from, ahead: j.ahead, notes: j.notes, progress: func(done int64) { j.report(Blob{Desc: d, Done: done}) }}
 	how, err := u.run(ctx)
 	if err == nil {
 		j.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -43,6 +44,7 @@ type upload struct {
 	desc     v1.Descriptor
 	blob     action.Blob
 	from     []string // repositories of the registry that may have it
+	ahead    *ahead   // has uploads that were begun; may be nil
 	notes    *book
 	progress func(done int64)
 
@@ -169,7 +171,7 @@ func (u *upload) try(ctx context.Context) (how, error) {
 	if u.before < 0 {
 		u.before = u.offset
 	}
-	u.tell(0)
+	u.tell(u.offset)
 	if u.offset == 0 && (u.whole || u.desc.Size <= max(oneRequest, u.least)) {
 		return sent, u.finish(ctx, u.desc.Size)
 	}
@@ -184,9 +186,9 @@ func (u *upload) try(ctx context.Context) (how, error) {
 	return sent, u.finish(ctx, 0)
 }
 
-func (u *upload) tell(n int64) {
+func (u *upload) tell(done int64) {
 	if u.progress != nil {
-		u.progress(u.offset + n)
+		u.progress(done)
 	}
 }
 
@@ -211,7 +213,10 @@ func (u *upload) start(ctx context.Context) (how, error) {
 		}
 		return 0, err
 	}
-	a, err := u.once(ctx, call{method: http.MethodPost, path: u.r.Path() + "/blobs/uploads/", accept: []int{http.StatusAccepted}})
+	if a := u.ahead.take().wait(ctx); a != nil {
+		return there, u.take(a, 0)
+	}
+	a, err := u.r.beginUpload(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -225,19 +230,28 @@ func (u *upload) once(ctx context.Context, c call) (*answer, error) {
 
 // take notes where the upload goes on.
 func (u *upload) take(a *answer, offset int64) error {
-	at := a.header.Get("Location")
-	if at == "" {
-		return errors.New("the registry's answer has no Location")
-	}
-	where, err := a.url.Parse(at)
+	at, err := a.location()
 	if err != nil {
-		return fmt.Errorf("the registry's answer has the Location %q: %w", at, err)
+		return err
 	}
-	u.location, u.offset, u.doubt = where.String(), offset, false
+	u.location, u.offset, u.doubt = at, offset, false
 	if n, err := strconv.ParseInt(a.header.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil && n > 0 {
 		u.least = n
 	}
 	return nil
+}
+
+// location is where an upload goes on.
+func (a *answer) location() (string, error) {
+	at := a.header.Get("Location")
+	if at == "" {
+		return "", errors.New("the registry's answer has no Location")
+	}
+	where, err := a.url.Parse(at)
+	if err != nil {
+		return "", fmt.Errorf("the registry's answer has the Location %q: %w", at, err)
+	}
+	return where.String(), nil
 }
 
 // ask asks what the registry has.
@@ -295,7 +309,7 @@ func (u *upload) send(ctx context.Context) error {
 	if err := u.take(a, want); err != nil {
 		return err
 	}
-	u.tell(0)
+	u.tell(u.offset)
 	u.notes.keep(u.r, u.desc, u.location, u.offset)
 	switch took := time.Since(began); {
 	case took < chunkTime/2:
@@ -321,19 +335,19 @@ func (u *upload) grace(ctx context.Context) (context.Context, func()) {
 	return out, func() { stop(); cancel(nil) }
 }
 
-// body is the part of the blob from offset on, of n bytes.
+// body is the part of the blob from offset on, of n bytes. A registry may answer
+// before it has read all, and the transport then reads on for a moment.
 func (u *upload) body(offset, n int64) call {
-	done := int64(0)
+	var done atomic.Int64
 	return call{
 		size:   n,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
 		body: func() io.ReadCloser {
-			done = 0
+			done.Store(0)
 			return io.NopCloser(io.NewSectionReader(u.blob, offset, n))
 		},
 		alive: func(k int64) {
-			done += k
-			u.tell(done)
+			u.tell(offset + done.Add(k))
 		},
 	}
 }

@@ -19,8 +19,9 @@ var allowed = map[string][]string{
 	"internal/pattern":  {},
 	"internal/programs": {"action", "starlark/schema", "internal/format"},
 	"internal/rmtree":   {},
+	"internal/twosum":   {},
 	"internal/sparse":   {},
-	"internal/store":    {"action", "internal/store", "internal/rmtree", "internal/sparse"},
+	"internal/store":    {"action", "internal/store", "internal/rmtree", "internal/sparse", "internal/twosum"},
 	"internal/sandbox":  {"action", "internal/sandbox"},
 
 	"internal/jobserver": {},
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 	"internal/registry":  {"action", "internal/download", "internal/registry"},
 	"internal/doctor":    {"internal/sandbox", "internal/config", "internal/store"},
 
-	"starlark": {"action", "starlark"},
+	"starlark": {"action", "starlark", "internal/twosum"},
 	"stdlib":   {},
 	"builtins": {"action", "starlark/schema", "internal/format", "internal/kube", "internal/lock", "internal/debian", "internal/download", "internal/pattern", "internal/programs", "internal/registry", "stdlib/profiles"},
 

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"runtime"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/jobserver"
+	"github.com/labstar/labstar/internal/store"
 )
 
 // maxText is the size of the largest file that a text token may stand for.
@@ -153,13 +151,7 @@ func (e *Engine) ingest(ctx context.Context, src *action.Source) error {
 	if err := t.list(src.Digest); err != nil {
 		return err
 	}
-	// Reading and hashing take as many cores as there are.
-	files, below := errgroup.WithContext(ctx)
-	files.SetLimit(runtime.GOMAXPROCS(0))
-	for _, d := range t.files {
-		files.Go(func() error { return e.ingestBlob(below, src, d) })
-	}
-	if err := files.Wait(); err != nil {
+	if err := e.ingestFiles(ctx, src, t.files); err != nil {
 		return err
 	}
 	for _, dir := range t.dirs {
@@ -168,6 +160,33 @@ func (e *Engine) ingest(ctx context.Context, src *action.Source) error {
 		}
 	}
 	return nil
+}
+
+// ingestFiles puts files of a local tree into the store.
+func (e *Engine) ingestFiles(ctx context.Context, src *action.Source, files []action.Digest) error {
+	if len(files) == 1 {
+		return e.ingestBlob(ctx, src, files[0])
+	}
+	var list []store.Intake
+	for _, d := range files {
+		if e.opts.Store.Has(d) {
+			continue
+		}
+		list = append(list, store.Intake{Digest: d,
+			Open: func() (io.ReadCloser, error) {
+				r, err := src.Open(d)
+				if err != nil {
+					return nil, fmt.Errorf("reading %s: %w", src.Path, err)
+				}
+				return r, nil
+			},
+			Differs: func(got action.Digest) error { return src.Compare(d, got) },
+		})
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return e.opts.Store.TakeIn(ctx, list)
 }
 
 func (e *Engine) ingestBlob(ctx context.Context, src *action.Source, d action.Digest) error {

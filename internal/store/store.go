@@ -25,6 +25,9 @@ type Store interface {
 	PutBlob(ctx context.Context, b []byte) (action.Digest, error)
 	// CreateBlob streams a blob in.
 	CreateBlob(ctx context.Context) (action.BlobWriter, error)
+	// TakeIn stores contents whose digests are known and holds them to these, in any
+	// order. After an error some may be stored, and none under another's digest.
+	TakeIn(ctx context.Context, list []Intake) error
 	// PutDirectory stores one encoded directory; what it names must be there.
 	PutDirectory(ctx context.Context, d *action.Directory) (action.Digest, error)
 	// CreateTree streams a tree in; its files are the storage, see action.TreeWriter.
@@ -73,6 +76,14 @@ type Store interface {
 	LogFile(key action.Digest) (Log, error)
 
 	Close() error
+}
+
+// Intake is a content to take in.
+type Intake struct {
+	Digest action.Digest
+	Open   func() (io.ReadCloser, error)
+	// Differs makes the error about a content that is another one.
+	Differs func(got action.Digest) error
 }
 
 // Log takes what an action prints.

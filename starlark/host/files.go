@@ -1,6 +1,7 @@
 package host
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/twosum"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -208,44 +210,57 @@ func (f *files) remembered(where place, fi fs.FileInfo) (action.Digest, bool) {
 	return f.ld.cfg.StatCache.Lookup(where.path, fi)
 }
 
-// hash hashes a regular file. It is safe for several goroutines.
-func (f *files) hash(where place, fi fs.FileInfo) (action.Digest, error) {
-	file, err := where.fsys.Open(where.path)
+// hash hashes a regular file.
+func (f *files) hash(where place, fi fs.FileInfo) (d action.Digest, err error) {
+	s, err := f.stream(where, fi, func(got action.Digest) { d = got })
 	if err != nil {
-		return action.Digest{}, err
+		return d, err
 	}
-	defer file.Close()
-	h := action.NewHasher()
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	for {
-		if err := f.ld.context().Err(); err != nil {
-			return action.Digest{}, err
-		}
-		n, err := file.Read(*buf)
-		h.Write((*buf)[:n])
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return action.Digest{}, err
-		}
+	once := func() *twosum.Stream {
+		next := s
+		s = nil
+		return next
 	}
-	d := h.Digest()
-	after, err := file.Stat()
-	switch {
-	case err != nil:
-		return action.Digest{}, err
-	case after.Size() != d.Size || after.Size() != fi.Size() || !after.ModTime().Equal(fi.ModTime()):
-		return action.Digest{}, errors.New("the file was changed while it was read: run again")
-	case f.cached(where):
-		f.ld.cfg.StatCache.Store(where.path, fi, d)
-	}
-	return d, nil
+	return d, twosum.Streams(once)
 }
 
-// buffers are for reading files: 64 KiB each, whatever the file's size.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+// stream opens a regular file to be hashed; done is given the digest. It may be called
+// by several goroutines.
+func (f *files) stream(where place, fi fs.FileInfo, done func(action.Digest)) (*twosum.Stream, error) {
+	file, err := where.fsys.Open(where.path)
+	if err != nil {
+		return nil, err
+	}
+	s := &twosum.Stream{Hash: sha256.New()}
+	var size int64
+	s.Read = func(b []byte) (int, error) {
+		if err := f.ld.context().Err(); err != nil {
+			return 0, err
+		}
+		n, err := file.Read(b)
+		size += int64(n)
+		return n, err
+	}
+	s.End = func(err error) error {
+		defer file.Close()
+		if err != nil {
+			return err
+		}
+		d := action.Digest{Hash: [32]byte(s.Hash.Sum(nil)), Size: size}
+		after, err := file.Stat()
+		switch {
+		case err != nil:
+			return err
+		case after.Size() != d.Size || after.Size() != fi.Size() || !after.ModTime().Equal(fi.ModTime()):
+			return errors.New("the file was changed while it was read: run again")
+		case f.cached(where):
+			f.ld.cfg.StatCache.Store(where.path, fi, d)
+		}
+		done(d)
+		return nil
+	}
+	return s, nil
+}
 
 // cached reports whether the stat cache knows the place: it is a file of Config.Dir.
 func (f *files) cached(where place) bool {

@@ -8,10 +8,12 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/twosum"
 	"github.com/labstar/labstar/starlark/schema"
 )
 
@@ -198,15 +200,20 @@ func (w *walk) node(to *folder, e fs.DirEntry, p string, parts []string) error {
 // hash fills in the digests that are not known, on all cores.
 func (w *walk) hash() error {
 	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, u := range w.unhashed {
+	var taken atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(w.unhashed)) {
 		g.Go(func() error {
-			d, err := w.reader.hash(u.where, u.fi)
+			err := twosum.Streams(func() *twosum.Stream {
+				i := int(taken.Add(1)) - 1
+				if i >= len(w.unhashed) {
+					return nil
+				}
+				return w.stream(w.unhashed[i])
+			})
 			if err != nil {
-				return fmt.Errorf("reading %s: %w", u.where.path, err)
+				taken.Store(int64(len(w.unhashed))) // the others need not go on
 			}
-			u.in.nodes[u.index].Digest = d
-			return nil
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -216,6 +223,22 @@ func (w *walk) hash() error {
 		w.files[u.in.nodes[u.index].Digest] = u.where
 	}
 	return nil
+}
+
+// stream is a file to be hashed, or the error of opening it.
+func (w *walk) stream(u unhashed) *twosum.Stream {
+	s, err := w.reader.stream(u.where, u.fi, func(d action.Digest) { u.in.nodes[u.index].Digest = d })
+	if err != nil {
+		s = &twosum.Stream{Read: func([]byte) (int, error) { return 0, err }, End: func(err error) error { return err }}
+	}
+	end := s.End
+	s.End = func(err error) error {
+		if err := end(err); err != nil {
+			return fmt.Errorf("reading %s: %w", u.where.path, err)
+		}
+		return nil
+	}
+	return s
 }
 
 // encode encodes a folder, and those below it before.

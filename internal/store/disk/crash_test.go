@@ -5,6 +5,7 @@ package disk
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/store"
 )
 
 // The test binary runs itself as another process of a store: the environment
@@ -102,7 +104,7 @@ func writeOne(s *Store, n int) error {
 	if _, err := s.TreePath(ctx, composed); err != nil {
 		return err
 	}
-	large, err := s.PutBlob(ctx, fillSeed(n, 70_000))
+	large, err := takeIn(s, fillSeed(n, 70_000), fillSeed(n, 200))
 	if err != nil {
 		return err
 	}
@@ -124,6 +126,17 @@ func writeOne(s *Store, n int) error {
 	r := &action.Result{Outputs: []action.OutputDigest{{Name: "l", Kind: action.File, Digest: large},
 		{Name: "t", Kind: action.Tree, Digest: root}, {Name: "c", Kind: action.Tree, Digest: composed}, {Name: "a", Kind: action.Tree, Digest: adopted}}}
 	return s.PutResult(ctx, r, keyOf(n))
+}
+
+// takeIn takes contents in, and returns the digest of the first.
+func takeIn(s *Store, contents ...[]byte) (action.Digest, error) {
+	var list []store.Intake
+	for _, b := range contents {
+		list = append(list, store.Intake{Digest: action.Of(b),
+			Open:    func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil },
+			Differs: func(got action.Digest) error { return fmt.Errorf("got %s", got) }})
+	}
+	return list[0].Digest, s.TakeIn(ctx, list)
 }
 
 // TestKilled kills writers at random moments, and verifies what they leave.

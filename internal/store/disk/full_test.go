@@ -64,6 +64,8 @@ func helperFull(args []string) {
 			fmt.Println("blob error:", err)
 		}
 	}
+	_, err = takeIn(s, fillSeed(7, 2_500_000), fillSeed(8, 2_500_000))
+	fmt.Println("intake error:", err)
 	tw, err := s.CreateTree(ctx)
 	if err == nil {
 		for i := 0; err == nil; i++ {
@@ -101,7 +103,7 @@ func helperFull(args []string) {
 
 func TestFullDisk(t *testing.T) {
 	out := inNamespace(t, "full", t.TempDir())
-	for _, want := range []string{"tree error: writing a tree to the store", "blob error: writing to the store",
+	for _, want := range []string{"tree error: writing a tree to the store", "blob error: writing to the store", "intake error: writing to the store",
 		"no space left on its disk", "labstar cache gc", "full problems: 0", "reopened problems: 0", "gc kept 0", "collected problems: 0", "going on problems: 0"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in what it printed", want)

@@ -56,6 +56,9 @@ type blobWriter struct {
 // the sync that makes a result durable then finds little to do.
 const sendEvery = 8 << 20
 
+// sendFrom is the size of a blob from which on that is worth a call for it alone.
+const sendFrom = 1 << 20
+
 func (s *Store) newBlobWriter(ctx context.Context) *blobWriter {
 	return &blobWriter{s: s, ctx: ctx, h: action.NewHasher()}
 }

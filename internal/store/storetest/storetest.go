@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -25,7 +26,7 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 		name string
 		run  func(*testing.T, store.Store)
 	}{
-		{"blobs", blobs}, {"blob writer", blobWriter}, {"blob path", blobPath}, {"adopt file", adoptFile},
+		{"blobs", blobs}, {"blob writer", blobWriter}, {"take in", takeIn}, {"blob path", blobPath}, {"adopt file", adoptFile},
 		{"directories", directories}, {"results", results}, {"notes", notes}, {"logs", logs},
 		{"lock", locks}, {"lock cancelled", lockCancelled}, {"scratch", scratch}, {"cancelled", cancelled},
 		{"tree", tree}, {"tree replaces", treeReplaces}, {"tree hostile", treeHostile},
@@ -127,6 +128,48 @@ func blobs(t *testing.T, s store.Store) {
 		if s.Has(wrong) {
 			t.Error("Has a blob of another size")
 		}
+	}
+}
+
+// takeIn: contents of many sizes side by side, some of them holes, and one that is
+// not what it was said to be.
+func takeIn(t *testing.T, s store.Store) {
+	var contents [][]byte
+	for _, n := range sizes {
+		contents = append(contents, content(n+2, n))
+	}
+	holes := append(content(9, 5<<20), make([]byte, 1<<20)...)
+	contents = append(contents, holes, content(8, 2<<20))
+	intake := func(b []byte, d action.Digest) store.Intake {
+		return store.Intake{Digest: d,
+			Open:    func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil },
+			Differs: func(got action.Digest) error { return fmt.Errorf("got %s", got) }}
+	}
+	var list []store.Intake
+	for _, b := range contents {
+		list = append(list, intake(b, action.Of(b)))
+	}
+	check(t, s.TakeIn(ctx, append(list, list[3], list[5])))
+	for i, b := range contents {
+		if d := list[i].Digest; !s.Has(d) || !bytes.Equal(readBlob(t, s, d), b) {
+			t.Errorf("%d bytes do not come back", len(b))
+		}
+	}
+	for _, n := range []int{10, 300_000} {
+		want, is := content(n, n), content(n+1, n)
+		err := s.TakeIn(ctx, []store.Intake{intake(is, action.Of(want))})
+		if err == nil || err.Error() != "got "+action.Of(is).String() {
+			t.Errorf("another content: got %v", err)
+		}
+		if s.Has(action.Of(want)) || s.Has(action.Of(is)) {
+			t.Error("what was refused is there")
+		}
+	}
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	late := content(77, 100_000)
+	if err := s.TakeIn(stopped, []store.Intake{intake(late, action.Of(late))}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: got %v", err)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 )
 
+// This file decodes the messages that wire.go encodes.
+
 var errWire = errors.New("malformed message")
 
 // reader walks the fields of a message.

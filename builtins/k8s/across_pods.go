@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// This file holds what pods refer to against the other objects: accounts, ConfigMaps,
+// Secrets and their keys, claims.
+
 func (p pods) account() {
 	name := str(p.spec, "serviceAccountName")
 	if name != "" && name != "default" {

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
+// This file checks Services, Ingresses and network policies: what their schemas don't say.
+
 func checkService(a at, d dict) {
 	spec := sub(d, "spec")
 	a = a.key("spec")

@@ -2,6 +2,9 @@ package recipes
 
 import "strings"
 
+// This file lists what a function of k8s.star has that the fields of its kind don't tell:
+// arguments that become several fields, values that come from others, labels.
+
 // kind is a function of k8s.star: what its kind has beyond the fields of the API.
 type kind struct {
 	function, apiVersion, name, doc string

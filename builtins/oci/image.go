@@ -89,7 +89,7 @@ func callImage(c *schema.Call, a *imageArgs) (starlark.Value, error) {
 		}
 	}
 	for i, tree := range a.Layers {
-		config.Inputs = append(config.Inputs, action.Input{Name: fmt.Sprintf("layers[%d]", i), Artifact: tree.Artifact})
+		config.Inputs = append(config.Inputs, action.Input{Name: layerArg(i), Artifact: tree.Artifact})
 		if slices.Contains(start.Packages, i) {
 			continue
 		}
@@ -107,6 +107,7 @@ func callImage(c *schema.Call, a *imageArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	noteParts(c, checked, len(a.Layers))
 	image := action.Spec{
 		Op: imageOp, Title: "image " + a.Name,
 		Params: imageParams{platform: b.platform, Base: len(b.layers), Ref: n.tag, RefName: n.full, Annotations: a.Annotations, Made: a.made()},

@@ -15,6 +15,7 @@ import (
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/format/dynlink"
 	"github.com/labstar/labstar/internal/programs"
+	"github.com/labstar/labstar/starlark/schema"
 )
 
 // linter looks for what would fail in a container. It reads the folders of all
@@ -58,9 +59,24 @@ func (p *configParams) lint(ctx context.Context, env action.Env, e *action.Edit,
 	return errors.Join(append(l.errs, found...)...)
 }
 
-func (l *linter) fail(format string, args ...any) {
-	l.errs = append(l.errs, fmt.Errorf(format, args...))
+// fail reports what is wrong with an argument, or an element of one.
+func (l *linter) fail(arg, format string, args ...any) {
+	l.errs = append(l.errs, &action.PartError{Part: arg, Err: fmt.Errorf(format, args...)})
 }
+
+// noteParts notes where the script has what the linter's errors are about.
+func noteParts(c *schema.Call, act *action.Action, layers int) {
+	for arg, elem := range map[string]string{"entrypoint": "[0]", "cmd": "[0]", "healthcheck": `["test"]`, "user": "", "allow_secrets": ""} {
+		c.Part(act, arg, c.ArgErrorf(arg+elem, "what is checked"))
+	}
+	for i := range layers {
+		arg := layerArg(i)
+		c.Part(act, arg, c.ArgErrorf(arg, "what is checked"))
+	}
+}
+
+// layerArg names a layer, as an argument and as an input.
+func layerArg(i int) string { return fmt.Sprintf("layers[%d]", i) }
 
 // libraryPath are the folders of LD_LIBRARY_PATH.
 func libraryPath(env []string) []string {
@@ -102,7 +118,7 @@ func (l *linter) unchecked(name string) bool {
 // replaces. Scripts of packages may be for interpreters that nobody asked for.
 func (l *linter) layer(i int) error {
 	packages := slices.Contains(l.Packages, i)
-	return action.NewEdit(l.env, l.env.Input(fmt.Sprintf("layers[%d]", i)).Digest).Walk(l.ctx, func(name string, n action.Node) error {
+	return action.NewEdit(l.env, l.env.Input(layerArg(i)).Digest).Walk(l.ctx, func(name string, n action.Node) error {
 		if n.Kind != action.Regular || n.Digest.Size < 3 || n.Attr.Mode&0o111 == 0 || l.unchecked(name) {
 			return nil
 		}
@@ -117,7 +133,7 @@ func (l *linter) layer(i int) error {
 			return l.programs.Check(l.ctx, name, n)
 		case !packages && programs.IsScript(head) && programs.InFolder(name):
 			if err := programs.Script(l.ctx, l.e, name, n, head); err != nil {
-				l.fail("%w; add it to layers, or say unchecked = [%q] if nobody runs it", err, "/"+name)
+				l.fail(layerArg(i), "%w; add it to layers, or say unchecked = [%q] if nobody runs it", err, "/"+name)
 			}
 		}
 		return nil
@@ -161,7 +177,7 @@ func (l *linter) run(what, program string, u user) error {
 			}
 		}
 		if found == "" {
-			l.fail("checking %s: %q is in no folder of the image's PATH %s", what, program, search)
+			l.fail(what, "checking %s: %q is in no folder of the image's PATH %s", what, program, search)
 			return nil
 		}
 		program = found
@@ -170,7 +186,7 @@ func (l *linter) run(what, program string, u user) error {
 		return nil
 	}
 	if err := l.e.Runnable(l.ctx, program); err != nil {
-		l.fail("checking %s: in the layers, %w", what, err)
+		l.fail(what, "checking %s: in the layers, %w", what, err)
 		return nil
 	}
 	n, at, err := l.e.Resolve(l.ctx, program)
@@ -183,12 +199,12 @@ func (l *linter) run(what, program string, u user) error {
 	}
 	script := programs.IsScript(head)
 	if err := l.may(u, at, n, script); err != nil {
-		l.fail("checking %s: %w", what, err)
+		l.fail(what, "checking %s: %w", what, err)
 	}
 	switch {
 	case script:
 		if err := programs.Script(l.ctx, l.e, at, n, head); err != nil {
-			l.fail("checking %s: %w", what, err)
+			l.fail(what, "checking %s: %w", what, err)
 		}
 	case strings.HasPrefix(string(head), dynlink.Magic):
 		return l.programs.Check(l.ctx, at, n)

@@ -123,13 +123,13 @@ func (p *configParams) secrets(ctx context.Context, env action.Env) ([]error, er
 				allowed[f.Path] = true
 				continue
 			}
-			errs = append(errs, fmt.Errorf("checking %s for secrets: %q holds %s; leave it out, or say allow_secrets = [%q] if everybody may know it",
-				layer, f.Path, f.What, f.Path))
+			errs = append(errs, &action.PartError{Part: layer, Err: fmt.Errorf("checking %s for secrets: %q holds %s; leave it out, or say allow_secrets = [%q] if everybody may know it",
+				layer, f.Path, f.What, f.Path)})
 		}
 	}
 	for _, path := range p.AllowSecrets {
 		if !allowed[path] {
-			errs = append(errs, fmt.Errorf("checking allow_secrets: no layer has a secret at %q; leave it out", path))
+			errs = append(errs, &action.PartError{Part: "allow_secrets", Err: fmt.Errorf("checking allow_secrets: no layer has a secret at %q; leave it out", path)})
 		}
 	}
 	return errs, nil

@@ -84,10 +84,10 @@ func (l *linter) unknown(what, name, file string, table [][]string) {
 		names = append(names, f[0])
 	}
 	if s := schema.Suggest(name, names); s != "" {
-		l.fail("checking user: the layers have no %s %q (did you mean %q?)", what, name, s)
+		l.fail("user", "checking user: the layers have no %s %q (did you mean %q?)", what, name, s)
 		return
 	}
-	l.fail("checking user: the layers have no %s %q in /%s; add it there, or give its number", what, name, file)
+	l.fail("user", "checking user: the layers have no %s %q in /%s; add it there, or give its number", what, name, file)
 }
 
 func parseID(s string) uint32 {

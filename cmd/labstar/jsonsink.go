@@ -28,7 +28,8 @@ import (
 //	          command with the compile cache "compiled": "hits" of "objects" came from it,
 //	          "passed" command lines were not its own, "compared" hits were compiled again
 //	fail      it failed: "id", "title", "at", "message", "exit" (of a command),
-//	          "hint" (what to do), "log" (the file with all it printed), "tail" (its last lines)
+//	          "hint" (what to do), "log" (the file with all it printed), "tail" (its last lines);
+//	          "errors" if it is about several places: "at", "message" and "hint" of each
 //	skip      it was not run since an input failed: "id", "title"
 //	target    (run) delivered: "name", "path", "kind", "digest", "size" in bytes and, of a
 //	          tree, "files"; (targets) offered: "name", "type", "at", "items", "cached"
@@ -124,6 +125,14 @@ type actionEvent struct {
 	Exit     int           `json:"exit,omitempty"`
 	Log      string        `json:"log,omitempty"`
 	Tail     []string      `json:"tail,omitempty"`
+	Errors   []pointInfo   `json:"errors,omitempty"`
+}
+
+// pointInfo is one of several errors of an action.
+type pointInfo struct {
+	At      string `json:"at"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 type compiledInfo struct {
@@ -184,6 +193,10 @@ func (s *jsonSink) convert(ev labstar.Event) any {
 		e.Message, e.Hint, e.Exit, e.Log, e.Tail = f.message, f.hint, f.exit, f.log, f.tail
 		if len(f.site) > 0 {
 			e.At = f.site[0].String()
+		}
+		for _, p := range f.points {
+			message, hint := splitHint(p.Err)
+			e.Errors = append(e.Errors, pointInfo{p.Site[0].String(), message, hint})
 		}
 	}
 	return e

@@ -29,24 +29,36 @@ func Point(ctx context.Context, cfg Config, file string, find func(*Module) []Re
 	for _, r := range find(mod) {
 		e := mod.ErrorAt(r.Site, r.Error.Error())
 		e.Hint, e.Err = r.Hint, r.Error
-		ld.showPart(e, r.Error)
+		ld.showPart(e, r.Error, r.Site)
 		es = append(es, e)
 	}
 	es.sort()
 	return es, nil
 }
 
-// showPart points e at what w is about, if that is found.
-func (ld *loader) showPart(e *Error, w *schema.Error) bool {
+// showPart points e at what w is about, a part of a value or an argument of the call at
+// site, if that is found.
+func (ld *loader) showPart(e *Error, w *schema.Error, site []action.Frame) bool {
 	f := &found{place: w.Place}
 	if w.Place == nil {
 		f = ld.locate(w.Root, w.RootElem, 0)
 	}
-	if f == nil {
+	if f != nil {
+		e.show(f)
+		return true
+	}
+	if w.Arg == "" || len(site) == 0 {
 		return false
 	}
-	e.show(f)
-	return true
+	m, ok := ld.module(site[0].File)
+	if !ok {
+		return false
+	}
+	c := m.call(site[0].Line, site[0].Col)
+	if c != nil {
+		e.point(m, argument(c, w))
+	}
+	return c != nil
 }
 
 // placesOf returns what finds the parts of an action of a script: it evaluates the
@@ -63,7 +75,7 @@ func placesOf(cfg Config, name string) action.FindPlaces {
 		}
 		for _, part := range parts {
 			w := ld.session.Part(a.Definition(), part)
-			if e := mod.ErrorAt(a.Site, ""); w != nil && ld.showPart(e, w) {
+			if e := mod.ErrorAt(a.Site, ""); w != nil && ld.showPart(e, w, a.Site) {
 				here := action.Frame{File: e.File, Line: e.Line, Col: e.Col, Func: e.in}
 				places[part] = action.Place{Site: append([]action.Frame{here}, e.Stack...), EndCol: e.EndCol}
 			}

@@ -64,7 +64,7 @@ func (p *Pusher) Changing(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range p.ahead {
-		p.preparing.Go(func() {
+		p.deciding.Go(func() {
 			if p.notesFor(a.repo).knows(a.repo, a.tag) {
 				a.begin(ctx, &p.preparing)
 			}
@@ -160,6 +160,7 @@ func (p *Pusher) Close() {
 	list := p.ahead
 	p.ahead, p.ends = map[string]*ahead{}, nil
 	p.mu.Unlock()
+	p.deciding.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), withdrawFor)
 	defer cancel()
 	var wg sync.WaitGroup

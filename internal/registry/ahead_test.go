@@ -33,6 +33,7 @@ func TestPrepared(t *testing.T) {
 			proxy.Reset()
 			p, r := prepared(t, notes, proxy.Host())
 			p.Changing(t.Context())
+			p.deciding.Wait()
 			p.preparing.Wait()
 			if h, po := proxy.Count("HEAD"), proxy.Count("POST"); h != 1 || po != 2 {
 				t.Fatalf("%d HEAD, %d POST before there is an image, want 1 and 2", h, po)
@@ -99,6 +100,7 @@ func TestPreparedUnknown(t *testing.T) {
 	img, notes := testImage(t, 1, small)
 	p, r := prepared(t, notes, proxy.Host())
 	p.Changing(t.Context())
+	p.deciding.Wait()
 	p.preparing.Wait()
 	if proxy.Count("POST") != 0 {
 		t.Errorf("%d POST for a tag that was never pushed, want none", proxy.Count("POST"))

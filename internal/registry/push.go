@@ -25,7 +25,8 @@ type Pusher struct {
 
 	ahead     map[string]*ahead // by name and tag
 	ends      []func()
-	preparing sync.WaitGroup
+	deciding  sync.WaitGroup // whether to begin uploads
+	preparing sync.WaitGroup // requests
 }
 
 // sending is a blob that is on its way to a registry.
@@ -65,6 +66,7 @@ type Pushed struct {
 // is not sent. blob may be nil; it is called from one goroutine at a time.
 func (p *Pusher) Push(ctx context.Context, img *Image, repo *Repository, tag string, blob func(Blob)) (*Pushed, error) {
 	j := &push{p: p, img: img, repo: repo, notes: p.notesFor(repo), tell: blob}
+	p.deciding.Wait() // it takes no request
 	p.mu.Lock()
 	j.ahead = p.ahead[repo.full(tag)]
 	p.mu.Unlock()

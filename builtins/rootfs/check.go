@@ -50,12 +50,12 @@ func (c *composer) check(ctx context.Context) error {
 			if !c.there(ctx, c.p.Init) {
 				remedy = "; add busybox to contents, or say init = what the kernel is to start"
 			}
-			s.fail("checking init: %w%s", err, remedy)
+			s.failAt("init", "checking init: %w%s", err, remedy)
 		}
 	}
 	if c.there(ctx, rcPath) { // which busybox' init runs without an inittab too
 		if err := c.e.Runnable(ctx, rcPath); err != nil {
-			s.fail("checking the script for boot: %w", err)
+			s.failAt(filePart(rcPath), "checking the script for boot: %w", err)
 		}
 	}
 	for _, u := range c.p.Shells {
@@ -79,7 +79,7 @@ func (s *survey) fail(format string, args ...any) {
 	s.errs = append(s.errs, fmt.Errorf(format, args...))
 }
 
-// failAt reports what is wrong with a value of its own line, see parts.
+// failAt reports what is wrong with a value of its own line, see parts and noteParts.
 func (s *survey) failAt(part, format string, args ...any) {
 	s.errs = append(s.errs, &action.PartError{Part: part, Err: fmt.Errorf(format, args...)})
 }
@@ -217,7 +217,7 @@ func (s *survey) inittab(ctx context.Context) error {
 			if len(f) > 2 {
 				got = f[2]
 			}
-			s.fail("checking inittab: got %q in the line %q, want TERMINAL::ACTION:COMMAND with an action of %s%s",
+			s.failAt(linePart(line), "checking inittab: got %q in the line %q, want TERMINAL::ACTION:COMMAND with an action of %s%s",
 				got, line, strings.Join(actions, ", "), suggestion(got, actions))
 			continue
 		}
@@ -230,7 +230,7 @@ func (s *survey) inittab(ctx context.Context) error {
 		}
 		if strings.HasPrefix(words[0], "/") {
 			if err := s.e.Runnable(ctx, words[0]); err != nil {
-				s.fail("checking inittab: the line %q: %w", line, err)
+				s.failAt(linePart(line), "checking inittab: the line %q: %w", line, err)
 			}
 		}
 		if base := path.Base(words[0]); base == "getty" || base == "login" {

@@ -198,7 +198,7 @@ func (c *composer) files(ctx context.Context) error {
 		in := c.env.Input(f.Input)
 		if in.Kind == action.Tree {
 			if err := c.e.Merge(ctx, f.Path, in.Digest, action.Replace); err != nil {
-				return fmt.Errorf("laying files[%q]: %w", "/"+f.Path, err)
+				return &action.PartError{Part: filePart(f.Path), Err: fmt.Errorf("laying files[%q]: %w", "/"+f.Path, err)}
 			}
 			continue
 		}
@@ -240,10 +240,10 @@ func (c *composer) text(ctx context.Context, t text) error {
 
 func (c *composer) put(ctx context.Context, p string, d action.Digest, attr action.Attr) error {
 	if n, err := c.e.Lookup(ctx, p); err == nil && n.Kind == action.Dir {
-		return fmt.Errorf("laying file %q: there is a folder", "/"+p)
+		return &action.PartError{Part: filePart(p), Err: fmt.Errorf("laying file %q: there is a folder", "/"+p)}
 	}
 	if err := c.e.Put(ctx, p, action.Node{Kind: action.Regular, Digest: d, Attr: attr}, action.Replace); err != nil {
-		return fmt.Errorf("laying file: %w; give the path that the link leads to", err)
+		return &action.PartError{Part: filePart(p), Err: fmt.Errorf("laying file: %w; give the path that the link leads to", err)}
 	}
 	return nil
 }

@@ -34,16 +34,15 @@ func (c *composer) trees(ctx context.Context) error {
 	laid := make([]action.Digest, 0, len(c.p.Trees))
 	for _, name := range c.p.Trees {
 		root, err := c.prepare(ctx, c.env.Input(name).Digest, merged)
-		if err != nil {
-			return fmt.Errorf("laying %s: %w", name, err)
+		if err == nil {
+			err = c.e.Merge(ctx, "", root, how)
 		}
-		err = c.e.Merge(ctx, "", root, how)
 		var conflict *action.ConflictError
-		if errors.As(err, &conflict) {
-			return c.explain(ctx, conflict, laid, name)
-		}
-		if err != nil {
-			return fmt.Errorf("laying %s: %w", name, err)
+		switch {
+		case errors.As(err, &conflict):
+			return &action.PartError{Part: name, Err: c.explain(ctx, conflict, laid, name)}
+		case err != nil:
+			return &action.PartError{Part: name, Err: fmt.Errorf("laying %s: %w", name, err)}
 		}
 		laid = append(laid, root)
 	}

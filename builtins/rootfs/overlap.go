@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/starlark/schema"
@@ -29,7 +28,7 @@ func overlapBefore(c *schema.Call, a *rootfsArgs, spec *action.Spec) error {
 	check := action.Spec{Op: overlapOp, Title: a.Name + " contents", Outputs: []action.Output{{Name: "checked", Kind: action.File}}}
 	for i, t := range a.Contents {
 		if !t.Artifact.Equal(late.Artifact) {
-			name := fmt.Sprintf("contents[%d]", i)
+			name := contentsName(i)
 			p.Trees = append(p.Trees, name)
 			check.Inputs = append(check.Inputs, action.Input{Name: name, Artifact: t.Artifact})
 		}
@@ -42,6 +41,7 @@ func overlapBefore(c *schema.Call, a *rootfsArgs, spec *action.Spec) error {
 	if err != nil {
 		return err
 	}
+	noteParts(c, act, a)
 	spec.Inputs = append(spec.Inputs, action.Input{Name: "checked", Artifact: act.Output("checked")})
 	return nil
 }

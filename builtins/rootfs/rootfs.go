@@ -102,7 +102,7 @@ func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
 	p := composeParams{Init: a.Init, FHS: a.FHS, Overwrite: a.Overwrite, Dirs: a.Dirs, Symlinks: a.Symlinks}
 	spec := action.Spec{Op: composeOp, Title: a.Name, Outputs: []action.Output{{Name: "tree", Kind: action.Tree}}}
 	for i, t := range a.Contents {
-		name := fmt.Sprintf("contents[%d]", i)
+		name := contentsName(i)
 		p.Trees = append(p.Trees, name)
 		spec.Inputs = append(spec.Inputs, action.Input{Name: name, Artifact: t.Artifact})
 	}
@@ -134,8 +134,33 @@ func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	noteParts(c, act, a)
 	return schema.NewArtifact(act.Output("tree"), "tree", nil), nil
 }
+
+// noteParts notes where the script has what else errors may be about: arguments and
+// elements of them.
+func noteParts(c *schema.Call, act *action.Action, a *rootfsArgs) {
+	note := func(part, arg string) { c.Part(act, part, c.ArgErrorf(arg, "what is checked")) }
+	note("init", "init")
+	note(filePart("/"+rcPath), "rc")
+	for i := range a.Contents {
+		note(contentsName(i), contentsName(i))
+	}
+	for _, f := range a.Files {
+		note(filePart(f.Key), fmt.Sprintf("files[%q]", f.Key))
+	}
+	for i, line := range a.Inittab {
+		note(linePart(string(line)), fmt.Sprintf("inittab[%d]", i))
+	}
+}
+
+// contentsName names a tree of contents, as an argument and as an input.
+func contentsName(i int) string { return fmt.Sprintf("contents[%d]", i) }
+
+// filePart and linePart name a file that is laid, and a line of inittab, as parts.
+func filePart(path string) string { return "file " + strings.TrimPrefix(path, "/") }
+func linePart(line string) string { return "line " + strings.TrimSpace(line) }
 
 // parts are the lines of what errors may be about: users and services.
 func parts(a *rootfsArgs) map[string][]action.Frame {

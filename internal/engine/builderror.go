@@ -56,25 +56,27 @@ func (e *BuildError) point(ctx context.Context) {
 	if len(places) == 0 {
 		return
 	}
-	points := make([]Point, len(leaves))
-	for i, leaf := range leaves {
-		points[i] = Point{action.Place{Site: e.Action.Site}, leaf}
-		part := parts[i]
-		if part == nil {
-			continue
-		}
-		if p, ok := places[part.Part]; ok {
-			points[i] = Point{p, part.Err}
-			if len(leaves) > 1 {
-				part.At = &p.Site[0]
-			}
-		}
-	}
 	if len(leaves) == 1 {
-		e.Site, e.EndCol = points[0].Site, points[0].EndCol
+		p := places[parts[0].Part]
+		e.Site, e.EndCol = p.Site, p.EndCol
 		return
 	}
-	e.Points = points
+	var rest []error // of the action as a whole
+	for i, leaf := range leaves {
+		p := action.Place{}
+		if parts[i] != nil {
+			p = places[parts[i].Part]
+		}
+		if p.Site == nil {
+			rest = append(rest, leaf)
+			continue
+		}
+		parts[i].At = &p.Site[0]
+		e.Points = append(e.Points, Point{p, parts[i].Err})
+	}
+	if rest != nil {
+		e.Points = append(e.Points, Point{action.Place{Site: e.Action.Site}, errors.Join(rest...)})
+	}
 }
 
 // leavesOf takes joined errors apart.

@@ -38,6 +38,7 @@ func TestPoints(t *testing.T) {
 		"unknown":           "lab.star:1:3 unknown is wrong",
 		"found whole":       "lab.star:1:3 found is wrong (lab.star:3:3)\nwhole is wrong; lab.star:3:3-9 found is wrong; lab.star:1:3 whole is wrong",
 		"declared found":    "lab.star:1:3 declared is wrong (lab.star:2:3)\nfound is wrong (lab.star:3:3); lab.star:2:3 declared is wrong; lab.star:3:3-9 found is wrong",
+		"whole found other": "lab.star:1:3 whole is wrong\nfound is wrong (lab.star:3:3)\nother is wrong; lab.star:3:3-9 found is wrong; lab.star:1:3 whole is wrong\nother is wrong",
 		"unknown elsewhere": "lab.star:1:3 unknown is wrong\nelsewhere is wrong",
 	} {
 		e := newEngine(t, t.TempDir(), Options{})

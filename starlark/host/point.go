@@ -55,10 +55,15 @@ func (ld *loader) showPart(e *Error, w *schema.Error, site []action.Frame) bool 
 		return false
 	}
 	c := m.call(site[0].Line, site[0].Col)
-	if c != nil {
-		e.point(m, argument(c, w))
+	if c == nil {
+		return false
 	}
-	return c != nil
+	n := argument(c, w)
+	if n == callee(c) { // it was not given
+		return false
+	}
+	e.point(m, n)
+	return true
 }
 
 // placesOf returns what finds the parts of an action of a script: it evaluates the

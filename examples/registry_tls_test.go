@@ -97,7 +97,7 @@ func certs(t *testing.T, dir string) {
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	write("authority.crt", "CERTIFICATE", certificate(authority, authority, authorityKey, authorityKey))
 	server := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "registry"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	write("lab.crt", "CERTIFICATE", certificate(server, authority, key, authorityKey))
 	der, err := x509.MarshalECPrivateKey(key)
 	succeed(t, err)

@@ -140,10 +140,11 @@ func firstPage(addr string) []byte {
 	return nil
 }
 
-// startDocker makes sure that an engine answers, starting one for this test.
-func startDocker(t testing.TB) {
+// startDocker makes sure that an engine answers, starting one for this test; with
+// flags, one that has them.
+func startDocker(t testing.TB, flags ...string) {
 	t.Helper()
-	if exec.Command("docker", "info").Run() == nil {
+	if len(flags) == 0 && exec.Command("docker", "info").Run() == nil {
 		return
 	}
 	if os.Getuid() != 0 {
@@ -153,6 +154,7 @@ func startDocker(t testing.TB) {
 	dir := t.TempDir()
 	socket := "unix://" + dir + "/docker.sock"
 	cmd := exec.Command("dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", socket)
+	cmd.Args = append(cmd.Args, flags...)
 	log, err := os.Create(dir + "/log")
 	if err != nil {
 		t.Fatal(err)

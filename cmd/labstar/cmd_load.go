@@ -27,13 +27,15 @@ engine under its name, and under the one by content that compose() calls it; of 
 several platforms, the engine's. With --containerd they go to containerd, which
 Kubernetes' nodes run, whole. What is there is not sent.
 
-The engine is the one of DOCKER_HOST, by default that of /var/run/docker.sock; containerd
-that of CONTAINERD_ADDRESS, in the namespace CONTAINERD_NAMESPACE or k8s.io, where
-Kubernetes looks.`,
+The engine is the one that the docker command speaks to: that of DOCKER_HOST, else of the
+context DOCKER_CONTEXT or of "docker context use", else that of /var/run/docker.sock;
+containerd that of CONTAINERD_ADDRESS, in the namespace CONTAINERD_NAMESPACE or k8s.io,
+where Kubernetes looks.`,
 		examples: `
 labstar load
 labstar load examples/tiny/lab.star image
 DOCKER_HOST=unix:///run/user/1000/docker.sock labstar load
+DOCKER_CONTEXT=rootless labstar load
 labstar load --containerd --namespace default`,
 		setup: func(a *app, fs *pflag.FlagSet) runner {
 			o := &loadOptions{imageOptions: newImageOptions(a)}

@@ -12,8 +12,6 @@ package docker
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +20,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -36,19 +32,21 @@ type Engine struct {
 	base string
 }
 
-// DefaultHost is where an engine listens if DOCKER_HOST doesn't say otherwise.
+// DefaultHost is where an engine listens if nothing says otherwise.
 const DefaultHost = "unix:///var/run/docker.sock"
 
-// Connect reads DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH as the docker
-// command does. Nothing is asked yet.
+// Connect finds the engine by DOCKER_HOST, DOCKER_CONTEXT and the current context
+// (see find), and speaks TLS where these say so. Nothing is asked yet.
 func Connect(getenv func(string) string) (*Engine, error) {
-	e := &Engine{Host: getenv("DOCKER_HOST")}
-	if e.Host == "" {
-		e.Host = DefaultHost
-	}
-	u, err := url.Parse(e.Host)
+	p, err := find(getenv)
 	if err != nil {
-		return nil, fmt.Errorf("got DOCKER_HOST=%q, want unix:///PATH or tcp://HOST:PORT", e.Host)
+		return nil, err
+	}
+	e := &Engine{Host: p.host}
+	const want = "want unix:///PATH or tcp://HOST:PORT"
+	u, err := url.Parse(p.host)
+	if err != nil {
+		return nil, fmt.Errorf("got %q from %s, %s", p.host, p.by, want)
 	}
 	t := &http.Transport{ResponseHeaderTimeout: 10 * time.Minute}
 	e.http = &http.Client{Transport: t}
@@ -60,37 +58,31 @@ func Connect(getenv func(string) string) (*Engine, error) {
 		}
 		e.base = "http://docker"
 	case "tcp", "http", "https":
+		if t.TLSClientConfig, err = p.tls(); err != nil {
+			return nil, err
+		}
 		e.base = "http://" + u.Host
-		if getenv("DOCKER_TLS_VERIFY") != "" || u.Scheme == "https" {
-			if t.TLSClientConfig, err = certificates(getenv("DOCKER_CERT_PATH")); err != nil {
-				return nil, err
-			}
+		if t.TLSClientConfig != nil || u.Scheme == "https" {
 			e.base = "https://" + u.Host
 		}
+	case "ssh":
+		return nil, fmt.Errorf("got %q from %s, %s: forward its socket with `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock %s` and set DOCKER_HOST=unix:///tmp/docker.sock", p.host, p.by, want, sshTarget(u))
 	default:
-		return nil, fmt.Errorf("got DOCKER_HOST=%q, want unix:///PATH or tcp://HOST:PORT; for ssh, forward its socket: ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST", e.Host)
+		return nil, fmt.Errorf("got %q from %s, %s", p.host, p.by, want)
 	}
 	return e, nil
 }
 
-// certificates reads ca.pem, cert.pem and key.pem of a folder.
-func certificates(dir string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if dir == "" {
-		return config, nil
+// sshTarget is the machine as the ssh command takes it.
+func sshTarget(u *url.URL) string {
+	host := u.Hostname()
+	if u.User != nil {
+		host = u.User.Username() + "@" + host
 	}
-	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
-	if err != nil {
-		return nil, fmt.Errorf("reading DOCKER_CERT_PATH: %w", err)
+	if u.Port() != "" {
+		host = "-p " + u.Port() + " " + host
 	}
-	config.RootCAs = x509.NewCertPool()
-	config.RootCAs.AppendCertsFromPEM(ca)
-	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
-	if err != nil {
-		return nil, fmt.Errorf("reading DOCKER_CERT_PATH: %w", err)
-	}
-	config.Certificates = []tls.Certificate{pair}
-	return config, nil
+	return host
 }
 
 // get asks for a JSON document; found is false for a 404.
@@ -141,7 +133,7 @@ func (e *Engine) explain(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("no permission for the engine at %s: %w; join the group docker, or run a rootless engine and set DOCKER_HOST", e.Host, err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no engine answers at %s: %w; start it, or say where it is in DOCKER_HOST", e.Host, err)
+		return fmt.Errorf("no engine answers at %s: %w; start it, or say where it is in DOCKER_HOST or with `docker context use`", e.Host, err)
 	}
 	return fmt.Errorf("speaking to the engine at %s: %w", e.Host, err)
 }

@@ -79,7 +79,7 @@ func (in *interrupts) exit() {
 		go func() { last(); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(80 * time.Millisecond): // a terminal that was stopped, a full pipe
+		case <-time.After(100 * time.Millisecond): // a terminal that was stopped, a full pipe
 		}
 	}
 	os.Exit(130)

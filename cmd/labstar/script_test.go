@@ -182,7 +182,7 @@ func leaveScratch() {
 		log.Fatal(err)
 	}
 	in.atExit(func() { // what removes it has to wait for the end
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 		a.interrupted()
 		a.interrupted()
 		_ = a.events.write(actionEvent{Event: "start"})

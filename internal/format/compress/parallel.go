@@ -68,6 +68,7 @@ type parallel struct {
 	data   []byte // of the block being filled
 	before []byte
 	queue  chan chan result // blocks in order, as many as may be under way
+	free   chan []byte      // what the blocks under way were filled in, to be filled again
 	done   chan struct{}    // the writer has ended
 
 	mu     sync.Mutex
@@ -82,7 +83,10 @@ type result struct {
 }
 
 func newParallel(w io.Writer, size, keep int, c codec) *parallel {
-	p := &parallel{w: w, codec: c, size: size, keep: keep, queue: make(chan chan result, runtime.GOMAXPROCS(0)), done: make(chan struct{})}
+	// Twice as many as there are cores, so that none waits for a block that takes
+	// longer than those after it.
+	under := 2 * runtime.GOMAXPROCS(0)
+	p := &parallel{w: w, codec: c, size: size, keep: keep, queue: make(chan chan result, under), free: make(chan []byte, under), done: make(chan struct{})}
 	go p.drain()
 	return p
 }
@@ -125,7 +129,7 @@ func (p *parallel) Write(b []byte) (int, error) {
 			p.start(false)
 		}
 		if p.data == nil {
-			p.data = make([]byte, 0, p.size)
+			p.data = p.empty()
 		}
 		k := min(len(b), p.size-len(p.data))
 		p.data = append(p.data, b[:k]...)
@@ -134,12 +138,22 @@ func (p *parallel) Write(b []byte) (int, error) {
 	return n, p.failed()
 }
 
+// empty returns a block to fill.
+func (p *parallel) empty() []byte {
+	select {
+	case b := <-p.free:
+		return b[:0]
+	default:
+		return make([]byte, 0, p.size)
+	}
+}
+
 // start hands the block to a goroutine.
 func (p *parallel) start(last bool) {
 	data, before := p.data, p.before
 	p.codec.sum(data)
 	p.data = nil
-	p.before = data[max(0, len(data)-p.keep):]
+	p.before = bytes.Clone(data[max(0, len(data)-p.keep):])
 	next := make(chan result, 1)
 	p.queue <- next // waits while enough are under way
 	go func() {
@@ -148,6 +162,10 @@ func (p *parallel) start(last bool) {
 			dst = (*b)[:0]
 		}
 		b, err := p.codec.block(dst, before, data, last)
+		select {
+		case p.free <- data:
+		default:
+		}
 		next <- result{b, err}
 	}()
 }

@@ -66,6 +66,9 @@ func (l *linter) fail(arg, format string, args ...any) {
 
 // noteParts notes where the script has what the linter's errors are about.
 func noteParts(c *schema.Call, act *action.Action, layers int) {
+	if !c.KeepsParts() {
+		return
+	}
 	for arg, elem := range map[string]string{"entrypoint": "[0]", "cmd": "[0]", "healthcheck": `["test"]`, "user": "", "allow_secrets": ""} {
 		c.Part(act, arg, c.ArgErrorf(arg+elem, "what is checked"))
 	}

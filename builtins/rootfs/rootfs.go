@@ -141,6 +141,9 @@ func callRootfs(c *schema.Call, a *rootfsArgs) (starlark.Value, error) {
 // noteParts notes where the script has what else errors may be about: arguments and
 // elements of them.
 func noteParts(c *schema.Call, act *action.Action, a *rootfsArgs) {
+	if !c.KeepsParts() {
+		return
+	}
 	note := func(part, arg string) { c.Part(act, part, c.ArgErrorf(arg, "what is checked")) }
 	note("init", "init")
 	note(filePart("/"+rcPath), "rc")

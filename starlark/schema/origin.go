@@ -96,10 +96,13 @@ func (s *Session) Part(definition action.Digest, part string) *Error {
 	return s.parts[partOf{definition, part}]
 }
 
+// KeepsParts reports whether Part notes anything, for builtins with many.
+func (c *Call) KeepsParts() bool { return c.session.parts != nil }
+
 // Part notes the value of the script that an action.PartError of the action is about:
 // e is an error about it, with Root or Place.
 func (c *Call) Part(a *action.Action, part string, e *Error) {
-	if c.session.parts != nil && e != nil {
+	if c.KeepsParts() && e != nil {
 		c.session.parts[partOf{a.Definition(), part}] = e
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/labstar/labstar/action"
@@ -59,5 +60,45 @@ func TestKeyReadsLocalTrees(t *testing.T) {
 	}}
 	if _, err := e.key(context.Background(), r, func([]byte) {}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestChangedTree: a file of a local tree that was changed after the script was evaluated is an
+// error, alone or among others, and is not stored as what it was.
+func TestChangedTree(t *testing.T) {
+	for _, n := range []int{1, 5} {
+		st, err := disk.Open(t.TempDir(), disk.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		e, err := New(Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		content := map[action.Digest][]byte{}
+		root := &action.Directory{Attr: action.Attr{Mode: action.ModeDir}}
+		var changed action.Digest
+		for i := range n {
+			b := bytes.Repeat([]byte{byte(i)}, 100_000+i)
+			d := action.Of(b)
+			if i == n/2 {
+				changed, b = d, bytes.Repeat([]byte{99}, len(b))
+			}
+			content[d] = b
+			root.Nodes = append(root.Nodes, action.Node{Name: fmt.Sprint(i), Kind: action.Regular, Digest: d, Attr: action.Attr{Mode: action.ModeFile}})
+		}
+		raw := root.Encode()
+		content[action.Of(raw)] = raw
+		tree := action.NewScope().Source(action.Source{Kind: action.Tree, Digest: action.Of(raw), Path: "www", Open: func(d action.Digest) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(content[d])), nil
+		}}, "www", nil)
+		_, err = e.Build(context.Background(), []*action.Artifact{tree})
+		if err == nil || !strings.Contains(err.Error(), "www was changed after the script was evaluated") {
+			t.Errorf("%d files: got %v", n, err)
+		}
+		if st.Has(changed) || st.HasTree(action.Of(raw)) {
+			t.Errorf("%d files: what was changed is in the store as what it was", n)
+		}
 	}
 }

@@ -132,8 +132,11 @@ func (c *Cache) shapeAt(ctx context.Context, d action.Digest) (*known, error) {
 	}
 	k = &known{s, action.Of(b)}
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.shapes) == maxDecoded {
+		clear(c.shapes)
+	}
 	c.shapes[d] = k
-	c.mu.Unlock()
 	return k, nil
 }
 
@@ -142,13 +145,12 @@ func (c *Cache) putShape(ctx context.Context, s *shape) (id, blob action.Digest,
 	b := s.encode()
 	id = action.Of(b)
 	blob, err = c.Store.PutBlob(ctx, encoder.EncodeAll(b, nil))
-	if err == nil {
-		c.mu.Lock()
-		c.shapes[blob] = &known{s, id}
-		c.mu.Unlock()
-	}
 	return id, blob, err
 }
+
+// maxDecoded is how many shapes are held decoded. A command line asks for its own a few
+// times in a row and then no more, and one is 200 KB.
+const maxDecoded = 64
 
 // maxShapes is how many shapes a command line keeps, the latest used first.
 const maxShapes = 12

@@ -57,7 +57,7 @@ func (s *Server) lookup(q *request, u *unit, manifest action.Digest, want []file
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.epoch++
+	s.view.begin()
 	ch := s.view.chainOf(u, q.dir)
 	for _, at := range shapes {
 		k, err := c.shapeAt(s.ctx, at)
@@ -178,7 +178,7 @@ func (s *Server) assembles(q *request, text string, list []string) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.epoch++
+	s.view.begin()
 	for _, n := range names {
 		if !slices.Contains(list, strings.TrimPrefix(n, "./")) && s.view.find(q.dir, n).found() {
 			return false
@@ -234,7 +234,7 @@ func (s *Server) workingName(q *request) string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.epoch++
+	s.view.begin()
 	if s.view.find("", pwd).path == q.dir {
 		return pwd
 	}

@@ -23,6 +23,9 @@ func (v *view) content(p place) (d action.Digest, changed time.Time, err error) 
 	if p.area != written {
 		return p.digest, changed, nil
 	}
+	if h, ok := v.read[p.path]; ok {
+		return h.digest, h.changed, nil
+	}
 	f, rel := v.hostOf(p)
 	fd, err := openBelow(f, rel, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
@@ -39,16 +42,17 @@ func (v *view) content(p place) (d action.Digest, changed time.Time, err error) 
 	if c := time.Unix(st.Ctim.Unix()); c.After(changed) {
 		changed = c
 	}
-	if h, ok := v.files[p.path]; ok && h.id == id && h.stable {
-		return h.digest, changed, nil
+	h, ok := v.files[p.path]
+	if !ok || h.id != id || !h.stable {
+		b, err := v.readWritten(f, rel)
+		if err != nil {
+			return d, changed, err
+		}
+		h = hashed{id: id, stable: stable, digest: action.Of(b)}
 	}
-	b, err := v.readWritten(f, rel)
-	if err != nil {
-		return d, changed, err
-	}
-	d = action.Of(b)
-	v.files[p.path] = hashed{id, stable, d}
-	return d, changed, nil
+	h.changed = changed
+	v.files[p.path], v.read[p.path] = h, h
+	return h.digest, changed, nil
 }
 
 // hostOf returns where a file that the build wrote is on the host.
@@ -89,10 +93,14 @@ func (v *view) readWritten(f int, rel string) ([]byte, error) {
 	}
 }
 
-// text reads the file at a place.
+// text reads the file at a place, whose content has the digest d.
 func (v *view) text(p place, d action.Digest) ([]byte, error) {
-	if p.area == written {
-		return v.readWritten(v.hostOf(p))
+	if p.area != written {
+		return readBlob(v.ctx, v.st, d)
 	}
-	return readBlob(v.ctx, v.st, d)
+	b, err := v.readWritten(v.hostOf(p))
+	if err == nil && action.Of(b) != d {
+		err = fmt.Errorf("%s changes", p.path)
+	}
+	return b, err
 }

@@ -93,7 +93,7 @@ func (s *Server) contentKey(q *request, l *line) (key action.Digest, newest int6
 	text := bytes.Clone(b.Hash[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.epoch++
+	s.view.begin()
 	for _, name := range l.inputs {
 		if text, newest, ok = s.inputKey(text, newest, q.dir, name, 0); !ok {
 			return key, 0, false

@@ -3,7 +3,6 @@
 package compile
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,7 @@ import (
 func (s *Server) learn(q *request, u *unit, manifest action.Digest, list []string, e *entry, start time.Time, took time.Duration) (reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.epoch++
+	s.view.begin()
 	sh, reason := s.shapeOf(q, u, list)
 	if reason != "" {
 		return reason
@@ -40,27 +39,28 @@ func (s *Server) learn(q *request, u *unit, manifest action.Digest, list []strin
 	return ""
 }
 
-// read is one file that a compilation read.
+// readFile is one file that a compilation read.
 type readFile struct {
 	name   string
+	number uint32 // of name
 	place  place
 	digest action.Digest
-	facts  *facts
+	*text
 }
 
 // shapeOf works out what a compilation that read the files of list depended on.
 func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 	v := s.view
-	var read []readFile
-	seen := map[string]bool{}
-	for _, name := range slices.Concat(list, u.specs) {
+	read := make([]readFile, 0, len(list)+len(u.specs))
+	for i, name := range slices.Concat(list, u.specs) {
 		if !strings.HasPrefix(name, "/") {
 			name = q.dir + "/" + name
 		}
-		if seen[name] {
+		number := v.names.number(name)
+		if !v.names.mark(number, v.epoch) && i < len(list) {
 			continue
 		}
-		seen[name] = true
+		name = v.names.names[number]
 		p := v.find("", name)
 		if p.area == elsewhere {
 			return nil, "reads " + p.path
@@ -69,26 +69,26 @@ func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 		if err != nil {
 			return nil, "a dependency that is gone"
 		}
-		f, err := s.opts.Cache.factsOf(d, func() ([]byte, error) { return v.text(p, d) })
+		t, err := s.textOf(p, d)
 		if err != nil {
 			return nil, "a dependency that is gone"
 		}
-		if slices.Contains(u.specs, strings.TrimPrefix(name, q.dir+"/")) || slices.Contains(u.specs, name) {
+		if i >= len(list) {
 			if text, err := v.text(p, d); err != nil || strings.Contains(string(text), "%include") {
 				return nil, "specs that include others"
 			}
 		}
-		if f.opaque != "" && p.area != toolchain {
-			return nil, "source with " + f.opaque
+		if t.opaque != "" && p.area != toolchain {
+			return nil, "source with " + t.opaque
 		}
-		if _, fixed := q.getenv("SOURCE_DATE_EPOCH"); f.clock && !fixed {
+		if _, fixed := q.getenv("SOURCE_DATE_EPOCH"); t.clock && !fixed {
 			return nil, "source with the time"
 		}
-		read = append(read, readFile{name, p, d, f})
+		read = append(read, readFile{name, number, p, d, t})
 	}
 	for _, prefix := range u.tools {
 		for _, triplet := range triplets {
-			if v.find(q.dir, prefix+triplet).found() && v.find(q.dir, prefix+triplet).area != toolchain {
+			if p := v.find(q.dir, prefix+triplet); p.found() && p.area != toolchain {
 				return nil, "parts of a compiler of the build's own"
 			}
 		}
@@ -103,11 +103,17 @@ func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 
 // symbols fills in the dependencies, and what the key has of configuration headers.
 func (s *Server) symbols(sh *shape, u *unit, read []readFile) {
+	v := s.view
 	whole, options := u.macros, false
-	symbols := map[string]bool{}
-	add := func(names []string, pastes bool) {
+	var symbols []string
+	add := func(n uint32) {
+		if v.symbols.mark(n, v.epoch) {
+			symbols = append(symbols, v.symbols.names[n])
+		}
+	}
+	addAll := func(names []string, pastes bool) {
 		for _, name := range names {
-			symbols[name] = true
+			add(v.symbols.number(name))
 		}
 		whole = whole || pastes
 	}
@@ -118,31 +124,59 @@ func (s *Server) symbols(sh *shape, u *unit, read []readFile) {
 			texts = append(texts, r)
 			continue
 		}
-		if c := s.config(r.place, r.digest); c != nil {
-			headers, options = append(headers, len(sh.deps)), options || c.options
+		if r.config != nil {
+			headers, options = append(headers, len(sh.deps)), options || r.config.options
 		} else {
-			add(r.facts.symbols, r.facts.pastes)
+			for _, n := range r.numbers {
+				add(n)
+			}
+			whole = whole || r.pastes
 			texts = append(texts, r)
 		}
 		sh.deps = append(sh.deps, r.name)
 	}
 	defines := []byte(strings.Join(u.defines, "\n"))
 	said := scan(defines)
-	add(said.symbols, said.pastes)
+	addAll(said.symbols, said.pastes)
 	if options {
 		m := scanOptions(defines)
-		add(m.symbols, m.pastes)
+		addAll(m.symbols, m.pastes)
 		for _, r := range texts {
-			m, err := s.opts.Cache.optionsOf(r.digest, func() ([]byte, error) { return s.view.text(r.place, r.digest) })
+			m, err := s.opts.Cache.optionsOf(r.digest, func() ([]byte, error) { return v.text(r.place, r.digest) })
 			if err != nil {
 				return // the headers count as a whole
 			}
-			add(m.symbols, m.pastes)
+			addAll(m.symbols, m.pastes)
 		}
 	}
 	if !whole && len(headers) > 0 {
-		sh.config, sh.symbols = headers, slices.Sorted(maps.Keys(symbols))
+		sh.config, sh.symbols = headers, symbols
 	}
+}
+
+// text is what a server knows of a content that compilations read.
+type text struct {
+	*facts
+	config  *config  // of a configuration header
+	numbers []uint32 // of the symbols, in the view
+}
+
+// textOf scans the file at a place once for each content.
+func (s *Server) textOf(p place, d action.Digest) (*text, error) {
+	v := s.view
+	if t := v.texts[d]; t != nil {
+		return t, nil
+	}
+	f, err := s.opts.Cache.factsOf(d, func() ([]byte, error) { return v.text(p, d) })
+	if err != nil {
+		return nil, err
+	}
+	t := &text{facts: f, config: s.config(p, d)}
+	for _, name := range f.symbols {
+		t.numbers = append(t.numbers, v.symbols.number(name))
+	}
+	v.texts[d] = t
+	return t, nil
 }
 
 // config returns what a configuration header defines, nil for any other file.
@@ -153,63 +187,105 @@ func (s *Server) config(p place, d action.Digest) *config {
 	return s.opts.Cache.configOf(d, func() ([]byte, error) { return s.view.text(p, d) })
 }
 
+// asking is an #include of a text, as one list of folders resolves it.
+type asking struct {
+	*lookup
+	always bool // it matters, found or not
+}
+
+type listKey struct {
+	chain int
+	from  string
+	text  *text
+}
+
+// asksOf returns what the #includes of a text in a folder look for; dir is "" in the
+// toolchain, whose own folders don't matter.
+func (v *view) asksOf(c *chain, dir string, t *text) []asking {
+	k := listKey{c.id, dir, t}
+	list, ok := v.lists[k]
+	if ok {
+		return list
+	}
+	for _, in := range t.includes {
+		from := ""
+		if in.quote {
+			from = dir
+		}
+		list = append(list, asking{v.lookupOf(c, from, in.name), in.asked})
+		if in.quote && dir == "" {
+			list = append(list, asking{v.lookupOf(c, "/", in.name), in.asked}) // the folders for "name" alone
+		}
+	}
+	v.lists[k] = list
+	return list
+}
+
 // searched fills in the names that were looked for. It reports false if a file was
 // read and no #include tells how it was found.
 func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool {
 	v := s.view
 	c := v.chainOf(u, q.dir)
-	byPath := map[string]bool{} // canonical paths outside of the toolchain
-	byName := map[string]bool{} // ends of paths inside
-	found := map[string]bool{}  // of byPath, those explained
-	ends := map[string]bool{}   // of all that was read, as named: a name that is none was not found
+	// Paths have a mark if they were read outside of the toolchain, and the second one if
+	// it is known how they were found. Ends of all that was read, as named, have a mark: a
+	// name that is none was not found. The second one tells that it is in the toolchain.
+	var outside []uint32
 	for _, r := range read {
-		for at := range r.name {
-			if r.name[at] == '/' {
-				ends[r.name[at+1:]] = true
-			}
+		for _, end := range v.namesEnds(r.number) {
+			v.ends.mark(end, v.epoch)
 		}
 		if r.place.area != toolchain {
-			byPath[r.place.path] = true
-			continue
+			n := v.paths.number(r.place.path)
+			v.paths.mark(n, v.epoch)
+			outside = append(outside, n)
 		}
-		for at := range r.place.path {
-			if r.place.path[at] == '/' {
-				byName[r.place.path[at+1:]] = true
+	}
+	for _, r := range read {
+		if r.place.area == toolchain {
+			for at := range r.place.path {
+				if r.place.path[at] == '/' {
+					end := v.ends.number(r.place.path[at+1:])
+					v.ends.mark(end, v.epoch)
+					v.ends.markAlso(end)
+				}
 			}
 		}
 	}
-	type asked struct{ from, name string }
-	done := map[asked]bool{}
-	add := func(from, name string, always bool) {
-		if !always && !ends[strings.TrimPrefix(strings.TrimPrefix(name, "/"), "./")] || done[asked{from, name}] {
+	explain := func(path string) bool {
+		n := v.paths.number(path)
+		if !v.paths.marked(n, v.epoch) {
+			return false
+		}
+		v.paths.markAlso(n)
+		return true
+	}
+	addLookup := func(l *lookup, always bool) {
+		if l.done == v.epoch || !always && !v.ends.marked(l.end, v.epoch) {
 			return
 		}
-		done[asked{from, name}] = true
-		exist, i, relevant := v.look(c, from, name), 0, always || byName[name]
-		c.candidates(from, name, func(at string) {
-			if i++; strings.IndexByte(exist, byte(i)) < 0 {
-				return
-			}
-			if p := v.find("", at); byPath[p.path] {
-				relevant, found[p.path] = true, true
-			}
-		})
+		l.done = v.epoch
+		exist := v.look(c, l)
+		relevant := always || v.ends.marked(l.end, v.epoch) && v.ends.also(l.end)
+		for _, at := range l.found {
+			relevant = explain(v.find("", at).path) || relevant
+		}
 		if relevant {
-			sh.looks = append(sh.looks, look{from, name, exist})
+			sh.looks = append(sh.looks, look{l.from, l.name, exist})
 		}
 	}
+	add := func(from, name string) { addLookup(v.lookupOf(c, from, name), true) }
 	for _, name := range u.specs {
-		add(q.dir, name, true)
-		found[v.find(q.dir, name).path] = true
+		add(q.dir, name)
+		explain(v.find(q.dir, name).path)
 	}
 	for _, prefix := range u.tools {
 		for _, part := range slices.Concat(parts, triplets) {
-			add(q.dir, prefix+part, true)
+			add(q.dir, prefix+part)
 		}
 	}
 	for _, name := range u.forced {
-		add(q.dir, name, true)
-		add(q.dir, name+".gch", true)
+		add(q.dir, name)
+		add(q.dir, name+".gch")
 	}
 	var computed []string // folders of files with an #include of a macro
 	for i, r := range read {
@@ -217,45 +293,52 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 		if r.place.area == toolchain {
 			dir = "" // its own folder is the toolchain's
 		}
-		for _, in := range r.facts.includes {
-			from := ""
-			if in.quote {
-				from = dir
-			}
-			add(from, in.name, in.asked)
-			if in.quote && dir == "" {
-				add("/", in.name, in.asked) // the folders for "name" alone
-			}
+		for _, a := range v.asksOf(c, dir, r.text) {
+			addLookup(a.lookup, a.always)
 			if i == 0 {
-				add(from, in.name+".gch", true)
+				add(a.from, a.name+".gch")
 			}
 		}
-		if r.facts.computed {
+		if r.computed {
 			computed = append(computed, dir)
 		}
 	}
-	found[v.find(q.dir, u.source).path] = true
+	explain(v.find(q.dir, u.source).path)
 	for _, r := range read {
-		if r.place.area == toolchain || found[r.place.path] || len(computed) == 0 {
+		if len(computed) == 0 {
+			break
+		}
+		if r.place.area == toolchain || v.paths.also(v.paths.number(r.place.path)) {
 			continue
 		}
 		for _, d := range slices.Concat(c.quotes, c.plain) {
 			if rest, ok := strings.CutPrefix(r.name, d+"/"); ok {
-				add("", rest, true)
+				add("", rest)
 			}
 		}
 		for _, d := range computed {
 			if rest, ok := strings.CutPrefix(r.name, d+"/"); ok && d != "" {
-				add(d, rest, true)
+				add(d, rest)
 			}
 		}
 	}
-	for p := range byPath {
-		if !found[p] {
-			return false
+	return !slices.ContainsFunc(outside, func(n uint32) bool { return !v.paths.also(n) })
+}
+
+// namesEnds returns the numbers of the ends of a name.
+func (v *view) namesEnds(name uint32) []uint32 {
+	list, ok := v.endsOf[name]
+	if ok {
+		return list
+	}
+	text := v.names.names[name]
+	for at := range text {
+		if text[at] == '/' {
+			list = append(list, v.ends.number(text[at+1:]))
 		}
 	}
-	return true
+	v.endsOf[name] = list
+	return list
 }
 
 // parts are the programs that gcc runs to compile, and looks for behind -B first.

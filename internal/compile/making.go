@@ -78,7 +78,7 @@ func (s *Server) recipe(q *request, r *recipe, sh shim) (why string) {
 func (s *Server) resolve(q *request, name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.epoch++
+	s.view.begin()
 	list, _ := q.getenv("PATH")
 	for dir := range strings.SplitSeq(list, ":") {
 		if p := s.view.find(q.dir, dir+"/"+name); p.kind == action.Regular {
@@ -100,7 +100,7 @@ func (s *Server) made(q *request, r *recipe, cc *request, u *unit, manifest acti
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.epoch++
+	s.view.begin()
 	line, _, ok := s.lineKey(q, r)
 	if !ok {
 		return nil
@@ -131,7 +131,8 @@ func (s *Server) newRecipe(q *request, r *recipe, manifest action.Digest, start 
 	if k == nil {
 		return key, false
 	}
-	s.view.epoch++
+	delete(s.matched, manifest)
+	s.view.begin()
 	line, newest, ok := s.lineKey(q, r)
 	if !ok || newest >= start.UnixNano() {
 		return key, false

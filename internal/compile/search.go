@@ -21,9 +21,16 @@ type lookKey struct {
 	from, name string
 }
 
-type lookResult struct {
-	exist   string
+// lookup is a name that is searched for, and what the last search found.
+type lookup struct {
+	lookKey
+	end     uint32 // number of the name among the ends of paths
+	known   bool   // what follows holds as long as what is watched does
+	exist   string // see look
 	watched []watch
+	epoch   uint64   // in which exist was last looked at
+	done    uint64   // the epoch in which a shape got it
+	found   []string // the candidates that exist
 }
 
 // chainOf makes the absolute names of the folders of a command line.
@@ -62,7 +69,7 @@ func (s *Server) foldersMissing(u *unit, dir string) (why string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.epoch++
+	s.view.begin()
 	for _, d := range u.dirs {
 		if s.view.find(dir, d).kind != action.Dir {
 			return "a folder that is not there, and -Wmissing-include-dirs"
@@ -88,38 +95,49 @@ func (c *chain) candidates(from, name string, f func(at string)) {
 	}
 }
 
-// look finds out which candidates of a name exist.
-func (v *view) look(c *chain, from, name string) string {
+// lookupOf returns the lookup of a name.
+func (v *view) lookupOf(c *chain, from, name string) *lookup {
 	k := lookKey{c.id, from, name}
-	r, ok := v.looks[k]
-	for i := 0; ok && i < len(r.watched); i++ {
-		ok = r.watched[i].holds(v)
+	l := v.looks[k]
+	if l == nil {
+		l = &lookup{lookKey: k, end: v.ends.number(strings.TrimPrefix(strings.TrimPrefix(name, "/"), "./"))}
+		v.looks[k] = l
 	}
-	if ok {
-		return r.exist
+	return l
+}
+
+// look finds out which candidates of a name exist.
+func (v *view) look(c *chain, l *lookup) string {
+	if l.epoch == v.epoch {
+		return l.exist
+	}
+	l.epoch = v.epoch
+	for i := 0; l.known && i < len(l.watched); i++ {
+		l.known = l.watched[i].holds(v)
+	}
+	if l.known {
+		return l.exist
 	}
 	var exist []byte
-	var watched []watch
-	keep, i := true, 0
-	c.candidates(from, name, func(at string) {
+	l.watched, l.found, l.known = nil, nil, true
+	i := 0
+	c.candidates(l.from, l.name, func(at string) {
 		i++
-		found, w, known := v.exists(at, watched)
-		watched, keep = w, keep && known
+		found, w, known := v.exists(at, l.watched)
+		l.watched, l.known = w, l.known && known
 		if found {
 			exist = append(exist, byte(i))
+			l.found = append(l.found, at)
 		}
 	})
-	r = lookResult{string(exist), watched}
-	if keep {
-		v.looks[k] = r
-	}
-	return r.exist
+	l.exist = string(exist)
+	return l.exist
 }
 
 // holds reports whether every name is found where it was.
 func (v *view) holds(s *shape, c *chain) bool {
 	for i := range s.looks {
-		if l := &s.looks[i]; v.look(c, l.from, l.name) != l.exist {
+		if l := &s.looks[i]; v.look(c, v.lookupOf(c, l.from, l.name)) != l.exist {
 			return false
 		}
 	}
@@ -134,8 +152,10 @@ func (s *Server) entryKey(manifest action.Digest, sh *shape, id action.Digest) (
 	b = append(b, manifest.Hash[:]...)
 	b = append(b, id.Hash[:]...)
 	config := 0
+	var module []byte
 	for i, d := range sh.deps {
-		digest, changed, err := v.content(v.find("", d))
+		p := v.find("", d)
+		digest, changed, err := v.content(p)
 		if err != nil {
 			return key, 0, false
 		}
@@ -144,7 +164,7 @@ func (s *Server) entryKey(manifest action.Digest, sh *shape, id action.Digest) (
 		}
 		if config < len(sh.config) && sh.config[config] == i {
 			config++
-			c := s.config(v.find("", d), digest)
+			c := s.config(p, digest)
 			if c == nil {
 				return key, 0, false
 			}
@@ -153,8 +173,9 @@ func (s *Server) entryKey(manifest action.Digest, sh *shape, id action.Digest) (
 				b = append(append(append(b, "options\x00"...), c.values[""]...), 0)
 			}
 			for _, name := range sh.symbols {
+				module = append(append(module[:0], name...), "_MODULE"...)
 				b = append(append(b, c.values[name]...), 0)
-				b = append(append(b, c.values[name+"_MODULE"]...), 0)
+				b = append(append(b, c.values[string(module)]...), 0)
 			}
 			continue
 		}

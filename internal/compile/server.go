@@ -54,7 +54,7 @@ type Server struct {
 	conns map[net.Conn]bool // guarded by statsMu
 
 	pending map[action.Digest]chan struct{} // command lines that are being learned, guarded by statsMu
-	matched map[action.Digest]*known        // by which a command line was found or kept last, guarded by mu
+	matched map[action.Digest]*known        // by which a command line was found or kept last, until its recipe asks, guarded by mu
 }
 
 // New starts a server; Close ends it.

@@ -33,9 +33,27 @@ type view struct {
 	fixed  map[string]place               // of paths that lead through nothing but immutable folders
 	dirs   map[string]*dirState           // below the build folder, by the path from there
 	files  map[string]hashed              // of files that the build wrote, by canonical path
-	looks  map[lookKey]lookResult
+	looks  map[lookKey]*lookup
+	lists  map[listKey][]asking
+	texts  map[action.Digest]*text
 	chains map[string]int // numbers of lists of folders
-	epoch  uint64         // of the request that is served
+
+	names   numbers             // of files, as a compiler gives them
+	paths   numbers             // canonical
+	ends    numbers             // of paths, from behind a slash
+	symbols numbers             // of configurations
+	endsOf  map[uint32][]uint32 // of a name
+
+	epoch uint64            // of the request that is served: nothing is looked at twice in one
+	now   map[string]place  // what paths led to that the build can change, in this epoch
+	read  map[string]hashed // and what such files held
+}
+
+// begin starts to serve a request.
+func (v *view) begin() {
+	v.epoch++
+	clear(v.now)
+	clear(v.read)
 }
 
 // area says what a place is part of.
@@ -66,9 +84,10 @@ type fileID struct {
 }
 
 type hashed struct {
-	id     fileID
-	stable bool
-	digest action.Digest
+	id      fileID
+	stable  bool
+	digest  action.Digest
+	changed time.Time
 }
 
 // settled is how long after its last change a file's times are trusted: the
@@ -84,7 +103,8 @@ func newView(ctx context.Context, o *Options) (*view, error) {
 	v := &view{
 		ctx: ctx, st: o.Store, mounts: slices.Clone(o.Mounts), epoch: 1, build: -1, tmp: -1,
 		layers: map[string][]*action.Directory{}, fixed: map[string]place{}, dirs: map[string]*dirState{},
-		files: map[string]hashed{}, looks: map[lookKey]lookResult{}, chains: map[string]int{},
+		files: map[string]hashed{}, looks: map[lookKey]*lookup{}, lists: map[listKey][]asking{}, texts: map[action.Digest]*text{},
+		chains: map[string]int{}, endsOf: map[uint32][]uint32{}, now: map[string]place{}, read: map[string]hashed{},
 	}
 	for _, d := range o.Root {
 		v.root = append([]action.Digest{d}, v.root...)
@@ -126,17 +146,21 @@ func (v *view) find(dir, name string) place {
 	if p, ok := v.fixed[at]; ok {
 		return p
 	}
+	if p, ok := v.now[at]; ok {
+		return p
+	}
 	if _, lacking := v.lacking(at); lacking {
 		return place{}
 	}
-	if p, ok := v.direct(at); ok {
-		return p
+	p, ok := v.direct(at)
+	if !ok {
+		w := walk{v: v}
+		if p = w.to(at); !w.wrote {
+			v.fixed[at] = p
+			return p
+		}
 	}
-	w := walk{v: v}
-	p := w.to(at)
-	if !w.wrote {
-		v.fixed[at] = p
-	}
+	v.now[at] = p
 	return p
 }
 

@@ -63,12 +63,12 @@ func TestLacking(t *testing.T) {
 	w, _ := v.lacking("/build/out/linux/x.h")
 	other := watch{dir: w.dir, version: w.version}
 	l.write("out/c.o", "")
-	v.epoch++
+	v.begin()
 	if !w.holds(v) || other.holds(v) {
 		t.Error("another file appeared: got the name there, or the folder as it was")
 	}
 	l.write("out/linux/x.h", "")
-	v.epoch++
+	v.begin()
 	if w.holds(v) || !v.find("", "/build/out/linux/x.h").found() {
 		t.Error("the name appeared: it was not seen")
 	}

@@ -27,23 +27,17 @@ func (v *view) content(p place) (d action.Digest, changed time.Time, err error) 
 		return h.digest, h.changed, nil
 	}
 	f, rel := v.hostOf(p)
-	fd, err := openBelow(f, rel, unix.O_PATH|unix.O_NOFOLLOW)
-	if err != nil {
-		return d, changed, err
-	}
-	var st unix.Stat_t
-	err = unix.Fstat(fd, &st)
-	_ = unix.Close(fd)
-	if err != nil {
-		return d, changed, err
+	st, ok := v.stats[p.path] // of when it was found
+	if !ok {
+		return d, changed, fmt.Errorf("%s was found by another request", p.path)
 	}
 	id, stable := stateOf(&st)
 	changed = time.Unix(max(st.Ctim.Sec, st.Mtim.Sec), 0)
 	if c := time.Unix(st.Ctim.Unix()); c.After(changed) {
 		changed = c
 	}
-	h, ok := v.files[p.path]
-	if !ok || h.id != id || !h.stable {
+	h, known := v.files[p.path]
+	if !known || h.id != id || !h.stable {
 		b, err := v.readWritten(f, rel)
 		if err != nil {
 			return d, changed, err

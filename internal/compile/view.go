@@ -46,6 +46,7 @@ type view struct {
 
 	epoch uint64            // of the request that is served: nothing is looked at twice in one
 	now   map[string]place  // what paths led to that the build can change, in this epoch
+	stats map[string]unix.Stat_t
 	read  map[string]hashed // and what such files held
 }
 
@@ -53,6 +54,7 @@ type view struct {
 func (v *view) begin() {
 	v.epoch++
 	clear(v.now)
+	clear(v.stats)
 	clear(v.read)
 }
 
@@ -104,7 +106,7 @@ func newView(ctx context.Context, o *Options) (*view, error) {
 		ctx: ctx, st: o.Store, mounts: slices.Clone(o.Mounts), epoch: 1, build: -1, tmp: -1,
 		layers: map[string][]*action.Directory{}, fixed: map[string]place{}, dirs: map[string]*dirState{},
 		files: map[string]hashed{}, looks: map[lookKey]*lookup{}, lists: map[listKey][]asking{}, texts: map[action.Digest]*text{},
-		chains: map[string]int{}, endsOf: map[uint32][]uint32{}, now: map[string]place{}, read: map[string]hashed{},
+		chains: map[string]int{}, endsOf: map[uint32][]uint32{}, now: map[string]place{}, stats: map[string]unix.Stat_t{}, read: map[string]hashed{},
 	}
 	for _, d := range o.Root {
 		v.root = append([]action.Digest{d}, v.root...)

@@ -164,6 +164,7 @@ func (w *walk) host(f int, dir, rel string) place {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		p.kind = action.Regular
+		w.v.stats[p.path] = st
 	case unix.S_IFDIR:
 		p.kind = action.Dir
 	case unix.S_IFLNK:

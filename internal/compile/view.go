@@ -44,8 +44,8 @@ type view struct {
 	symbols numbers             // of configurations
 	endsOf  map[uint32][]uint32 // of a name
 
-	epoch uint64            // of the request that is served: nothing is looked at twice in one
-	now   map[string]place  // what paths led to that the build can change, in this epoch
+	epoch uint64           // of the request that is served: nothing is looked at twice in one
+	now   map[string]place // what paths led to that the build can change, in this epoch
 	stats map[string]unix.Stat_t
 	read  map[string]hashed // and what such files held
 }

@@ -34,10 +34,17 @@ _env = {
 
 def _make(script, source, nonce, columns, options, outputs):
     config = kernel_config(_linux, toolchain = _tools, base = "tinyconfig", options = options)
+    synced = run(
+        _sync,
+        toolchain = _tools,
+        inputs = {"source": _linux, "config": config, "kconfig": config.conf},
+        env = _env,
+        outputs = {"include": "include/"},
+    )
     return run(
         script,
         toolchain = _tools,
-        inputs = {"source": source, "config": config, "kconfig": config.conf},
+        inputs = {"source": source, "config": config, "synced": synced.outputs["include"]},
         env = _env | {"NONCE": nonce, "COLUMNS": columns},
         outputs = outputs,
         compiles = True,
@@ -72,11 +79,15 @@ func compiledBy(s summary) (c compiled) {
 // kernel builds a kernel of the script, and returns the digests of what it left.
 func (l *lab) kernel(name, expr string, env ...string) (digest string, c compiled, took time.Duration) {
 	l.t.Helper()
-	script, err := os.ReadFile("../builtins/kernel/kernel_compile.sh")
-	if err != nil {
-		l.t.Fatal(err)
+	scripts := ""
+	for _, name := range []string{"sync", "compile"} {
+		script, err := os.ReadFile("../builtins/kernel/kernel_" + name + ".sh")
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		scripts += fmt.Sprintf("_%s = %s\n", name, strconv.Quote(string(script)))
 	}
-	l.writeScript(name+".star", kernelScript+fmt.Sprintf("_compile = %s\n%s = %s\n", strconv.Quote(string(script)), name, expr))
+	l.writeScript(name+".star", kernelScript+scripts+name+" = "+expr+"\n")
 	mine := *l
 	mine.env = append(append([]string{}, l.env...), env...)
 	start := time.Now()

@@ -11,11 +11,13 @@
 //	          for what would help, which conf then tries
 //	options   passes the .config on, or fails with the explanation
 //
-// A kernel is three or four actions:
+// A kernel is some small actions and a large one:
 //
 //	patch    the source tree with the patches applied, if there are any
 //	headers  the headers for user space; they depend on the source alone
 //	check    what would make two builds differ is refused
+//	kconfig  what conf reads of the source, see kernel_kconfig.go
+//	sync     conf makes of the configuration what Kbuild's files see
 //	compile  make, out of tree; nothing of the source is copied
 //
 // Nothing is compiled before the check, and headers wait for nothing, so that a
@@ -98,7 +100,11 @@ func callKernel(c *schema.Call, a *kernelArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	built, err := in.compile(c, a, checked.Output("config"))
+	synced, err := in.sync(c, a, checked.Output("config"))
+	if err != nil {
+		return nil, err
+	}
+	built, err := in.compile(c, a, checked.Output("config"), synced.Output("include"))
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +147,9 @@ func readConfig(c *schema.Call, config *schema.Artifact) (inputs, error) {
 //go:embed kernel_headers.sh
 var headersScript string
 
+//go:embed kernel_sync.sh
+var syncScript string
+
 //go:embed kernel_compile.sh
 var compileScript string
 
@@ -159,20 +168,48 @@ func (in inputs) headers(c *schema.Call, a *kernelArgs) (*action.Action, error) 
 	})
 }
 
-func (in inputs) compile(c *schema.Call, a *kernelArgs, config *action.Artifact) (*action.Action, error) {
+// sync makes what Kbuild's files see of a configuration. It depends on what conf reads
+// of the source, so a patched C file leaves it as it is.
+func (in inputs) sync(c *schema.Call, a *kernelArgs, config *action.Artifact) (*action.Action, error) {
+	read, err := c.Action(action.Spec{
+		Op: kconfigOp, Title: a.Name + " Kconfig files",
+		Inputs:  []action.Input{{Name: "source", Artifact: in.source}},
+		Outputs: []action.Output{{Name: "source", Kind: action.Tree}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.Action(action.Spec{
+		Op: action.Exec, Title: a.Name + " syncconfig", Quick: true,
+		Params: action.Command{
+			Argv: []string{"/bin/sh", "-euc", syncScript}, Root: []string{"toolchain"}, Env: makeEnv(in.arch),
+			Mounts: []action.Mount{
+				{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}, {Path: action.InputDir + "/kconfig", Input: "kconfig"},
+			},
+			Outputs: []string{"include"},
+		},
+		Inputs: []action.Input{
+			{Name: "toolchain", Artifact: in.toolchain}, {Name: "source", Artifact: read.Output("source")},
+			{Name: "config", Artifact: config}, {Name: "kconfig", Artifact: in.conf},
+		},
+		Outputs: []action.Output{{Name: "include", Kind: action.Tree}},
+	})
+}
+
+func (in inputs) compile(c *schema.Call, a *kernelArgs, config, synced *action.Artifact) (*action.Action, error) {
 	env := makeEnv(in.arch)
 	env["IMAGE"] = archs[in.arch].image
 	cmd := action.Command{
 		Argv: []string{"/bin/sh", "-euc", compileScript}, Root: []string{"toolchain"}, Env: env, Compile: true,
 		Mounts: []action.Mount{
-			{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}, {Path: action.InputDir + "/kconfig", Input: "kconfig"},
+			{Path: sourceDir, Input: "source"}, {Path: action.InputDir + "/config", Input: "config"}, {Path: action.InputDir + "/synced", Input: "synced"},
 		},
 		Outputs: []string{archs[in.arch].path(), "modules", "System.map", "release"},
 	}
 	spec := action.Spec{
 		Op: action.Exec, Title: a.Name,
 		Inputs: []action.Input{
-			{Name: "toolchain", Artifact: in.toolchain}, {Name: "source", Artifact: in.source}, {Name: "config", Artifact: config}, {Name: "kconfig", Artifact: in.conf},
+			{Name: "toolchain", Artifact: in.toolchain}, {Name: "source", Artifact: in.source}, {Name: "config", Artifact: config}, {Name: "synced", Artifact: synced},
 		},
 		Outputs: []action.Output{
 			{Name: "image", Kind: action.File}, {Name: "modules", Kind: action.Tree},

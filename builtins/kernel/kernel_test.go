@@ -59,8 +59,8 @@ release = "vmlinuz-" + k.release`)
 	k := globals["k"].(*schema.Artifact)
 	cmds := commands(t, k.Artifact, map[string]action.Command{})
 	compile, ok := cmds["lab"]
-	if !ok || len(cmds) != 1 {
-		t.Fatalf("got commands %v, want the compilation alone: headers don't belong to the image", slices.Sorted(maps.Keys(cmds)))
+	if _, synced := cmds["lab syncconfig"]; !ok || !synced || len(cmds) != 2 {
+		t.Fatalf("got commands %v, want the compilation and what conf makes for it alone: headers don't belong to the image", slices.Sorted(maps.Keys(cmds)))
 	}
 	if got := compile.Outputs[0]; got != "arch/arm64/boot/Image" {
 		t.Errorf("got the image %s", got)

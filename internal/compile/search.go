@@ -100,7 +100,8 @@ func (v *view) lookupOf(c *chain, from, name string) *lookup {
 	k := lookKey{c.id, from, name}
 	l := v.looks[k]
 	if l == nil {
-		l = &lookup{lookKey: k, end: v.ends.number(strings.TrimPrefix(strings.TrimPrefix(name, "/"), "./"))}
+		k.from, k.name = strings.Clone(from), strings.Clone(name)
+		l = &lookup{lookKey: k, end: v.ends.number(strings.TrimPrefix(strings.TrimPrefix(k.name, "/"), "./"))}
 		v.looks[k] = l
 	}
 	return l

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -53,43 +52,51 @@ func (s *shape) encode() []byte {
 	return b
 }
 
+// decodeShape reads what encode wrote. The strings are parts of one: who keeps a single
+// one of them for long copies it.
 func decodeShape(b []byte) (*shape, error) {
-	s := &shape{}
-	r := bytes.NewReader(b)
+	s, text := &shape{}, string(b)
 	bad := false
 	num := func() int {
-		n, err := binary.ReadUvarint(r)
-		if err != nil || n > uint64(len(b)) {
+		n, size := binary.Uvarint(b)
+		if size <= 0 || n > uint64(len(text)) {
 			bad = true
 			return 0
 		}
+		b = b[size:]
 		return int(n)
 	}
 	str := func() string {
 		n := num()
-		if bad || n > r.Len() {
+		if bad || n > len(b) {
 			bad = true
 			return ""
 		}
-		t := make([]byte, n)
-		_, _ = r.Read(t)
-		return string(t)
+		at := len(text) - len(b)
+		b = b[n:]
+		return text[at : at+n]
 	}
-	for n := num(); n > 0 && !bad; n-- {
+	n := num()
+	s.deps = make([]string, 0, n)
+	for ; n > 0 && !bad; n-- {
 		s.deps = append(s.deps, str())
 	}
-	for n := num(); n > 0 && !bad; n-- {
+	n = num()
+	s.looks = make([]look, 0, n)
+	for ; n > 0 && !bad; n-- {
 		s.looks = append(s.looks, look{str(), str(), str()})
 	}
-	for n := num(); n > 0 && !bad; n-- {
+	for n = num(); n > 0 && !bad; n-- {
 		c := num()
 		bad = bad || c >= len(s.deps)
 		s.config = append(s.config, c)
 	}
-	for n := num(); n > 0 && !bad; n-- {
+	n = num()
+	s.symbols = make([]string, 0, n)
+	for ; n > 0 && !bad; n-- {
 		s.symbols = append(s.symbols, str())
 	}
-	if bad || r.Len() > 0 {
+	if bad || len(b) > 0 {
 		return nil, errShape
 	}
 	return s, nil

@@ -158,7 +158,7 @@ func (v *view) find(dir, name string) place {
 	if !ok {
 		w := walk{v: v}
 		if p = w.to(at); !w.wrote {
-			v.fixed[at] = p
+			v.fixed[strings.Clone(at)] = p
 			return p
 		}
 	}

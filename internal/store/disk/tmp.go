@@ -117,6 +117,11 @@ func sweepTmp(tmp string) {
 			continue
 		}
 		if ok, err := flock(f, true, false); err == nil && ok && !unlinked(f) {
+			// Under another name, so that who has just made the folder finds none, and not one
+			// in which it could make a lock anew.
+			if gone := filepath.Join(tmp, randomName()); os.Rename(dir, gone) == nil {
+				dir = gone
+			}
 			removeAll(dir)
 		}
 		f.Close()

@@ -10,21 +10,13 @@ import (
 
 	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/internal/store"
-	"github.com/labstar/labstar/internal/store/disk"
 )
 
 // TestKeyReadsLocalTrees: a local tree that is laid over a folder of the
 // toolchain is not in the store yet when the key is computed.
 func TestKeyReadsLocalTrees(t *testing.T) {
-	st, err := disk.Open(t.TempDir(), disk.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	e, err := New(Options{Store: st})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := newEngine(t, t.TempDir(), Options{})
+	st := e.opts.Store
 	content := map[action.Digest][]byte{}
 	tree := func(s *action.Scope, path string) *action.Artifact {
 		edit := action.NewEdit(st, action.Digest{})
@@ -67,15 +59,8 @@ func TestKeyReadsLocalTrees(t *testing.T) {
 // error, alone or among others, and is not stored as what it was.
 func TestChangedTree(t *testing.T) {
 	for _, n := range []int{1, 5} {
-		st, err := disk.Open(t.TempDir(), disk.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer st.Close()
-		e, err := New(Options{Store: st})
-		if err != nil {
-			t.Fatal(err)
-		}
+		e := newEngine(t, t.TempDir(), Options{})
+		st := e.opts.Store
 		content := map[action.Digest][]byte{}
 		root := &action.Directory{Attr: action.Attr{Mode: action.ModeDir}}
 		var changed action.Digest
@@ -93,7 +78,7 @@ func TestChangedTree(t *testing.T) {
 		tree := action.NewScope().Source(action.Source{Kind: action.Tree, Digest: action.Of(raw), Path: "www", Open: func(d action.Digest) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(content[d])), nil
 		}}, "www", nil)
-		_, err = e.Build(context.Background(), []*action.Artifact{tree})
+		_, err := e.Build(context.Background(), []*action.Artifact{tree})
 		if err == nil || !strings.Contains(err.Error(), "www was changed after the script was evaluated") {
 			t.Errorf("%d files: got %v", n, err)
 		}

@@ -2,6 +2,7 @@ package examples
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -43,7 +44,7 @@ func versus(b *testing.B, rounds int, before func(i int), ours, theirs func(i in
 	b.ReportMetric(0, "ns/op") // the time of all rounds says nothing
 }
 
-func median(d []time.Duration) time.Duration {
+func median[T cmp.Ordered](d []T) T {
 	return slices.Sorted(slices.Values(d))[len(d)/2]
 }
 

@@ -41,11 +41,9 @@ func (s *Server) learn(q *request, u *unit, manifest action.Digest, list []strin
 
 // readFile is one file that a compilation read.
 type readFile struct {
-	name   string
-	number uint32 // of name
-	place  place
+	number uint32 // of its name
 	digest action.Digest
-	*text
+	*named
 }
 
 // shapeOf works out what a compilation that read the files of list depended on.
@@ -60,8 +58,8 @@ func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 		if !v.names.mark(number, v.epoch) && i < len(list) {
 			continue
 		}
-		name = v.names.names[number]
-		p := v.find("", name)
+		f := v.named(number)
+		p := f.place
 		if p.area == elsewhere {
 			return nil, "reads " + p.path
 		}
@@ -69,22 +67,25 @@ func (s *Server) shapeOf(q *request, u *unit, list []string) (*shape, string) {
 		if err != nil {
 			return nil, "a dependency that is gone"
 		}
-		t, err := s.textOf(p, d)
-		if err != nil {
-			return nil, "a dependency that is gone"
+		if f.text == nil {
+			if f.text, err = s.textOf(p, d); err != nil {
+				return nil, "a dependency that is gone"
+			}
 		}
 		if i >= len(list) {
 			if text, err := v.text(p, d); err != nil || strings.Contains(string(text), "%include") {
 				return nil, "specs that include others"
 			}
 		}
-		if t.opaque != "" && p.area != toolchain {
-			return nil, "source with " + t.opaque
+		if f.opaque != "" && p.area != toolchain {
+			return nil, "source with " + f.opaque
 		}
-		if _, fixed := q.getenv("SOURCE_DATE_EPOCH"); t.clock && !fixed {
-			return nil, "source with the time"
+		if f.clock {
+			if _, fixed := q.getenv("SOURCE_DATE_EPOCH"); !fixed {
+				return nil, "source with the time"
+			}
 		}
-		read = append(read, readFile{name, number, p, d, t})
+		read = append(read, readFile{number, d, f})
 	}
 	for _, prefix := range u.tools {
 		for _, triplet := range triplets {
@@ -133,7 +134,7 @@ func (s *Server) symbols(sh *shape, u *unit, read []readFile) {
 			whole = whole || r.pastes
 			texts = append(texts, r)
 		}
-		sh.deps = append(sh.deps, r.name)
+		sh.deps, sh.numbers = append(sh.deps, v.names.names[r.number]), append(sh.numbers, r.number)
 	}
 	defines := []byte(strings.Join(u.defines, "\n"))
 	said := scan(defines)
@@ -199,25 +200,27 @@ type listKey struct {
 	text  *text
 }
 
-// asksOf returns what the #includes of a text in a folder look for; dir is "" in the
-// toolchain, whose own folders don't matter.
-func (v *view) asksOf(c *chain, dir string, t *text) []asking {
-	k := listKey{c.id, dir, t}
+// asksOf returns what the #includes of a file that was read look for.
+func (v *view) asksOf(c *chain, f *named) []asking {
+	if f.chain == c.id {
+		return f.asks
+	}
+	k := listKey{c.id, f.dir, f.text}
 	list, ok := v.lists[k]
-	if ok {
-		return list
-	}
-	for _, in := range t.includes {
-		from := ""
-		if in.quote {
-			from = dir
+	if !ok {
+		for _, in := range f.includes {
+			from := ""
+			if in.quote {
+				from = f.dir
+			}
+			list = append(list, asking{v.lookupOf(c, from, in.name), in.asked})
+			if in.quote && f.dir == "" {
+				list = append(list, asking{v.lookupOf(c, "/", in.name), in.asked}) // the folders for "name" alone
+			}
 		}
-		list = append(list, asking{v.lookupOf(c, from, in.name), in.asked})
-		if in.quote && dir == "" {
-			list = append(list, asking{v.lookupOf(c, "/", in.name), in.asked}) // the folders for "name" alone
-		}
+		v.lists[k] = list
 	}
-	v.lists[k] = list
+	f.chain, f.asks = c.id, list
 	return list
 }
 
@@ -235,9 +238,8 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 			v.ends.mark(end, v.epoch)
 		}
 		if r.place.area != toolchain {
-			n := v.paths.number(r.place.path)
-			v.paths.mark(n, v.epoch)
-			outside = append(outside, n)
+			v.paths.mark(r.path, v.epoch)
+			outside = append(outside, r.path)
 		}
 	}
 	for _, r := range read {
@@ -251,12 +253,11 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 			}
 		}
 	}
-	explain := func(path string) bool {
-		n := v.paths.number(path)
-		if !v.paths.marked(n, v.epoch) {
+	explain := func(path uint32) bool {
+		if !v.paths.marked(path, v.epoch) {
 			return false
 		}
-		v.paths.markAlso(n)
+		v.paths.markAlso(path)
 		return true
 	}
 	addLookup := func(l *lookup, always bool) {
@@ -264,19 +265,19 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 			return
 		}
 		l.done = v.epoch
-		exist := v.look(c, l)
+		found := v.look(c, l)
 		relevant := always || v.ends.marked(l.end, v.epoch) && v.ends.also(l.end)
-		for _, at := range l.found {
-			relevant = explain(v.find("", at).path) || relevant
+		for _, path := range found.paths {
+			relevant = explain(path) || relevant
 		}
 		if relevant {
-			sh.looks = append(sh.looks, look{l.from, l.name, exist})
+			sh.looks = append(sh.looks, look{l.from, l.name, found.exist})
 		}
 	}
 	add := func(from, name string) { addLookup(v.lookupOf(c, from, name), true) }
 	for _, name := range u.specs {
 		add(q.dir, name)
-		explain(v.find(q.dir, name).path)
+		explain(v.paths.number(v.find(q.dir, name).path))
 	}
 	for _, prefix := range u.tools {
 		for _, part := range slices.Concat(parts, triplets) {
@@ -289,35 +290,32 @@ func (s *Server) searched(sh *shape, q *request, u *unit, read []readFile) bool 
 	}
 	var computed []string // folders of files with an #include of a macro
 	for i, r := range read {
-		dir := dirOf(r.name)
-		if r.place.area == toolchain {
-			dir = "" // its own folder is the toolchain's
-		}
-		for _, a := range v.asksOf(c, dir, r.text) {
+		for _, a := range v.asksOf(c, r.named) {
 			addLookup(a.lookup, a.always)
 			if i == 0 {
 				add(a.from, a.name+".gch")
 			}
 		}
 		if r.computed {
-			computed = append(computed, dir)
+			computed = append(computed, r.dir)
 		}
 	}
-	explain(v.find(q.dir, u.source).path)
+	explain(v.paths.number(v.find(q.dir, u.source).path))
 	for _, r := range read {
 		if len(computed) == 0 {
 			break
 		}
-		if r.place.area == toolchain || v.paths.also(v.paths.number(r.place.path)) {
+		if r.place.area == toolchain || v.paths.also(r.path) {
 			continue
 		}
-		for _, d := range slices.Concat(c.quotes, c.plain) {
-			if rest, ok := strings.CutPrefix(r.name, d+"/"); ok {
+		name := v.names.names[r.number]
+		for _, d := range c.all() {
+			if rest, ok := strings.CutPrefix(name, d+"/"); ok {
 				add("", rest)
 			}
 		}
 		for _, d := range computed {
-			if rest, ok := strings.CutPrefix(r.name, d+"/"); ok && d != "" {
+			if rest, ok := strings.CutPrefix(name, d+"/"); ok && d != "" {
 				add(d, rest)
 			}
 		}

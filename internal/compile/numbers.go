@@ -1,5 +1,7 @@
 package compile
 
+import "strings"
+
 // numbers gives strings that come again and again a number, under which they can be
 // marked: that is ten times cheaper than a set that is made for each request.
 type numbers struct {
@@ -23,6 +25,7 @@ func (n *numbers) number(s string) uint32 {
 		n.of = map[string]uint32{}
 	}
 	i = uint32(len(n.names))
+	s = strings.Clone(s) // it may be a part of a larger one
 	n.of[s] = i
 	n.names = append(n.names, s)
 	n.marks = append(n.marks, mark{})

@@ -64,3 +64,57 @@ func TestSysroot(t *testing.T) {
 		}
 	}
 }
+
+// Kbuild searches the source's own folder and the output's last: what is known of the
+// others is shared by the sources of all folders, of these two it is not.
+func TestOwnFolders(t *testing.T) {
+	argv := func(dir string) []string {
+		return strings.Fields(strings.ReplaceAll("gcc -I/in/src/include -I/in/src/DIR/. -I./DIR -nostdinc -Wp,-MMD,DIR/main.d -c -o DIR/main.o /in/src/DIR/main.c", "DIR", dir))
+	}
+	of := func(dir, local string) compiler {
+		return compiler{deps: strings.ReplaceAll("/in/src/DIR/main.c /in/src/include/a.h "+local, "DIR", dir), object: dir}
+	}
+	fs, lib := of("fs", "/in/src/DIR/./local.h DIR/made/gen.h"), of("lib", "DIR/local.h DIR/made/gen.h")
+	same := map[string]bool{"other.h in the source's folder": true, "other.h in the output's folder": true, "another folder's": true}
+	for name, change := range map[string]func(*lab){
+		"other.h in the source's folder":   func(l *lab) { l.src["fs/other.h"] = "" },
+		"other.h in the output's folder":   func(l *lab) { l.write("fs/other.h", "") },
+		"another folder's":                 func(l *lab) { l.write("lib/a.h", "") },
+		"local.h in a folder before":       func(l *lab) { l.src["include/local.h"] = "" },
+		"local.h in the output's folder":   func(l *lab) { l.write("fs/local.h", "") },
+		"gen.h in the source's folder":     func(l *lab) { l.src["fs/made/gen.h"] = "" },
+		"local.h is another":               func(l *lab) { l.src["fs/local.h"] = "int x;\n" },
+		"a.h in the source's folder too":   func(l *lab) { l.src["fs/a.h"] = "" },
+		"a.h in the output's folder too":   func(l *lab) { l.write("fs/a.h", "") },
+		"gen.h of the output is no longer": func(l *lab) { l.write("fs/made/gen.h", "int x;\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			for _, dir := range []string{"fs", "lib"} {
+				l.src[dir+"/main.c"] = "#include <a.h>\n#include <local.h>\n#include <made/gen.h>\n"
+				l.write(dir+"/made/gen.h", "")
+			}
+			l.src["include/a.h"], l.src["fs/local.h"] = "", ""
+			l.write("lib/local.h", "")
+			s := l.server()
+			for range 2 { // the second time each knows what the other one looked for
+				for _, dir := range []string{"fs", "lib"} {
+					l.ask(s, map[string]compiler{"fs": fs, "lib": lib}[dir], "/build", argv(dir)...)
+				}
+			}
+			for dir, cc := range map[string]compiler{"fs": fs, "lib": lib} {
+				if o := l.ask(s, cc, "/build", argv(dir)...); o.end != 'F' || o.written[dir+"/main.o"] != dir {
+					t.Fatalf("%s: got %c and %q, want a hit", dir, o.end, o.written)
+				}
+			}
+			if _, err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			change(l)
+			if o := l.round(fs, argv("fs")...); (o.end == 'F') != same[name] {
+				t.Errorf("got %c, want a hit: %v", o.end, same[name])
+			}
+		})
+	}
+}

@@ -13,6 +13,7 @@ type shape struct {
 	looks   []look
 	config  []int    // which of deps are configuration headers, see package comment
 	symbols []string // whose values are in the key instead of those headers' contents
+	numbers []uint32 // of deps in the view that it was made in; nil if it was read
 }
 
 // look is one name that was searched for.

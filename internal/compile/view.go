@@ -43,6 +43,7 @@ type view struct {
 	ends    numbers             // of paths, from behind a slash
 	symbols numbers             // of configurations
 	endsOf  map[uint32][]uint32 // of a name
+	reached []*named            // what names lead to that can't change, by number
 
 	epoch uint64           // of the request that is served: nothing is looked at twice in one
 	now   map[string]place // what paths led to that the build can change, in this epoch
@@ -164,6 +165,35 @@ func (v *view) find(dir, name string) place {
 	}
 	v.now[at] = p
 	return p
+}
+
+// named is what a name leads to by which a compiler told what it read.
+type named struct {
+	place place
+	path  uint32 // number of the canonical path
+	dir   string // in which the compiler looks for an #include "name"; "" in the toolchain, whose own folders don't matter
+	*text        // of a file, once it was asked for
+
+	chain int // for which asks are
+	asks  []asking
+}
+
+// named returns what the name with a number leads to.
+func (v *view) named(number uint32) *named {
+	if int(number) < len(v.reached) && v.reached[number] != nil {
+		return v.reached[number]
+	}
+	name := v.names.names[number]
+	p := v.find("", name)
+	f := &named{place: p, path: v.paths.number(p.path)}
+	if p.area != toolchain {
+		f.dir = path.Dir(name)
+	}
+	if _, fixed := v.fixed[name]; fixed && p.found() {
+		v.reached = append(v.reached, make([]*named, max(0, len(v.names.names)-len(v.reached)))...)
+		v.reached[number] = f
+	}
+	return f
 }
 
 // direct finds a file that the build wrote in one step, if no link is on the way.

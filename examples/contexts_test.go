@@ -1,16 +1,19 @@
 package examples
 
 import (
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstar/labstar/internal/registry/registrytest"
 )
 
 // Images go to the engine of the context that the docker command has: over a socket,
-// and over TLS where both sides prove who they are.
+// over TLS where both sides prove who they are, and through ssh.
 func TestLoadContexts(t *testing.T) {
 	endToEnd(t)
 	need(t, "docker", "dockerd")
@@ -32,11 +35,12 @@ func TestLoadContexts(t *testing.T) {
 	create("socket", "host="+socket)
 	create("tls", over(keys))
 	create("stranger", over(strangers))
-	create("far", "host=ssh://mia@far")
+	create("shell", "host=ssh://"+sshServer(t, socket))
+	create("far", "host=ssh://nobody@far.invalid")
 	tool(t, "docker", "context", "use", "socket")
 
 	l := imageLab(t, 1000)
-	l.env = append(l.env, "DOCKER_CONFIG="+os.Getenv("DOCKER_CONFIG"), "DOCKER_HOST=")
+	l.env = append(l.env, "DOCKER_CONFIG="+os.Getenv("DOCKER_CONFIG"), "DOCKER_HOST=", "PATH="+os.Getenv("PATH"))
 	load := func(context string) (string, error) {
 		cmd := l.command("load")
 		cmd.Env = append(cmd.Env, "DOCKER_CONTEXT="+context)
@@ -46,12 +50,14 @@ func TestLoadContexts(t *testing.T) {
 	if out, err := load(""); err != nil || !strings.Contains(out, "sent (") {
 		t.Errorf("into the current context: %v\n%s", err, out)
 	}
-	if out, err := load("tls"); err != nil || !strings.Contains(out, "nothing sent, 2 there") {
-		t.Errorf("over TLS: %v\n%s", err, out)
+	for _, context := range []string{"tls", "shell"} {
+		if out, err := load(context); err != nil || !strings.Contains(out, "nothing sent, 2 there") {
+			t.Errorf("over %s: %v\n%s", context, err, out)
+		}
 	}
 	for context, want := range map[string]string{
 		"stranger": "certificate signed by unknown authority",
-		"far":      "forward its socket with `ssh -nNT",
+		"far":      "Could not resolve hostname far.invalid",
 		"gone":     "DOCKER_CONTEXT names the Docker context \"gone\", and there is none",
 	} {
 		if out, err := load(context); err == nil || !strings.Contains(out, want) {
@@ -61,4 +67,63 @@ func TestLoadContexts(t *testing.T) {
 	if out := tool(t, "docker", "--context", "tls", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"); !strings.Contains(out, "lab/web:1.0") {
 		t.Errorf("docker has the images\n%s", out)
 	}
+}
+
+// sshServer starts an OpenSSH server in which commands speak to the engine at a socket,
+// and returns its name for the ssh command: USER@HOST, whom it lets in.
+func sshServer(t *testing.T, socket string) string {
+	t.Helper()
+	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{"host", "mine"} {
+		tool(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, key))
+	}
+	address := registrytest.FreeAddress(t)
+	host, port, _ := strings.Cut(address, ":")
+	in := func(text string) string {
+		return strings.NewReplacer("{dir}", dir, "{port}", port, "{host}", host, "{socket}", socket).Replace(text)
+	}
+	write("sshd_config", in("ListenAddress {host}\nPort {port}\nHostKey {dir}/host\nAuthorizedKeysFile {dir}/mine.pub\nPidFile none\n"+
+		"StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nSetEnv DOCKER_HOST={socket}\n"), 0o600)
+	public, err := os.ReadFile(filepath.Join(dir, "host.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("known_hosts", "["+host+"]:"+port+" "+string(public), 0o600)
+	write("config", in("Host engine\n  HostName {host}\n  Port {port}\n  IdentityFile {dir}/mine\n  UserKnownHostsFile {dir}/known_hosts\n"), 0o600)
+	write("ssh", in("#!/bin/sh\nexec /usr/bin/ssh -F {dir}/config \"$@\"\n"), 0o755) // ssh takes its settings from nowhere but the real home folder
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "sshd_config"))
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	me := tool(t, "id", "-un")
+	for range 50 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			_ = c.Close()
+			return strings.TrimSpace(me) + "@engine"
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	text, _ := os.ReadFile(filepath.Join(dir, "log"))
+	t.Fatalf("sshd did not start:\n%s", text)
+	return ""
 }

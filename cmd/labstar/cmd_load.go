@@ -29,13 +29,15 @@ Kubernetes' nodes run, whole. What is there is not sent.
 
 The engine is the one that the docker command speaks to: that of DOCKER_HOST, else of the
 context DOCKER_CONTEXT or of "docker context use", else that of /var/run/docker.sock;
-containerd that of CONTAINERD_ADDRESS, in the namespace CONTAINERD_NAMESPACE or k8s.io,
-where Kubernetes looks.`,
+ssh://USER@HOST is one on another machine, through ssh and its docker command. containerd
+is that of CONTAINERD_ADDRESS, in the namespace CONTAINERD_NAMESPACE or k8s.io, where
+Kubernetes looks.`,
 		examples: `
 labstar load
 labstar load examples/tiny/lab.star image
 DOCKER_HOST=unix:///run/user/1000/docker.sock labstar load
 DOCKER_CONTEXT=rootless labstar load
+DOCKER_HOST=ssh://mia@build labstar load
 labstar load --containerd --namespace default`,
 		setup: func(a *app, fs *pflag.FlagSet) runner {
 			o := &loadOptions{imageOptions: newImageOptions(a)}

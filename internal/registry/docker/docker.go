@@ -20,9 +20,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/docker/cli/cli/connhelper"
 )
 
 // Engine is a Docker engine.
@@ -36,14 +39,14 @@ type Engine struct {
 const DefaultHost = "unix:///var/run/docker.sock"
 
 // Connect finds the engine by DOCKER_HOST, DOCKER_CONTEXT and the current context
-// (see find), and speaks TLS where these say so. Nothing is asked yet.
+// (see find), and speaks TLS or through ssh where these say so. Nothing is asked yet.
 func Connect(getenv func(string) string) (*Engine, error) {
 	p, err := find(getenv)
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{Host: p.host}
-	const want = "want unix:///PATH or tcp://HOST:PORT"
+	const want = "want unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST"
 	u, err := url.Parse(p.host)
 	if err != nil {
 		return nil, fmt.Errorf("got %q from %s, %s", p.host, p.by, want)
@@ -66,23 +69,16 @@ func Connect(getenv func(string) string) (*Engine, error) {
 			e.base = "https://" + u.Host
 		}
 	case "ssh":
-		return nil, fmt.Errorf("got %q from %s, %s: forward its socket with `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock %s` and set DOCKER_HOST=unix:///tmp/docker.sock", p.host, p.by, want, sshTarget(u))
+		// As the docker command does: `docker system dial-stdio` over there, through ssh.
+		helper, err := connhelper.GetConnectionHelper(p.host)
+		if err != nil {
+			return nil, fmt.Errorf("got %q from %s: %w; want ssh://USER@HOST:PORT", p.host, p.by, err)
+		}
+		t.DialContext, e.base = helper.Dialer, helper.Host
 	default:
 		return nil, fmt.Errorf("got %q from %s, %s", p.host, p.by, want)
 	}
 	return e, nil
-}
-
-// sshTarget is the machine as the ssh command takes it.
-func sshTarget(u *url.URL) string {
-	host := u.Hostname()
-	if u.User != nil {
-		host = u.User.Username() + "@" + host
-	}
-	if u.Port() != "" {
-		host = "-p " + u.Port() + " " + host
-	}
-	return host
 }
 
 // get asks for a JSON document; found is false for a 404.
@@ -130,6 +126,8 @@ func (e *Engine) explain(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, exec.ErrNotFound):
+		return fmt.Errorf("no program ssh to speak to the engine at %s: install OpenSSH's client", e.Host)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("no permission for the engine at %s: %w; join the group docker, or run a rootless engine and set DOCKER_HOST", e.Host, err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):

@@ -20,7 +20,7 @@ type externals []string
 func (x externals) has(kind, namespace, name string) bool {
 	for _, e := range x {
 		parts := strings.Split(e, "/")
-		if parts[0] != kind || len(parts) == 3 && parts[1] != namespace {
+		if ok, _ := path.Match(parts[0], kind); !ok || len(parts) == 3 && !sameSpace(parts[1], namespace) {
 			continue
 		}
 		want := parts[len(parts)-1]
@@ -191,7 +191,7 @@ func matches(sel, labels dict) bool {
 // selected are the pods in the object's namespace whose labels are a superset.
 func (a at) selected(all []pods, match dict) (out []pods) {
 	for _, p := range all {
-		if p.o.namespace == a.o.namespace && matches(dict{{Key: "matchLabels", Value: match}}, p.labels) {
+		if sameSpace(p.o.namespace, a.o.namespace) && matches(dict{{Key: "matchLabels", Value: match}}, p.labels) {
 			out = append(out, p)
 		}
 	}
@@ -211,7 +211,7 @@ func (c *checker) words(labels dict) string {
 func (a at) nothingSelected(all []pods, match dict) string {
 	best, most := "", 0
 	for _, p := range all {
-		if p.o.namespace != a.o.namespace {
+		if !sameSpace(p.o.namespace, a.o.namespace) {
 			if a.c.words(p.labels) != "" && matches(dict{{Key: "matchLabels", Value: match}}, p.labels) {
 				return fmt.Sprintf("%s has such pods, in the namespace %s", p.o, space(p.o.namespace))
 			}
@@ -316,7 +316,7 @@ func (a at) selectsSome(all []pods) {
 		return
 	}
 	for _, p := range all {
-		if p.o.namespace == a.o.namespace && matches(sel, p.labels) {
+		if sameSpace(p.o.namespace, a.o.namespace) && matches(sel, p.labels) {
 			return
 		}
 	}

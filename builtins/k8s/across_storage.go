@@ -92,7 +92,7 @@ func (p pods) behindTheBack(volumes map[string]*object, uses map[*object][]use) 
 		}
 		claim := "a claim"
 		for _, o := range p.at.c.objects {
-			if o.kind == "PersistentVolumeClaim" && o.namespace == p.o.namespace && (fits(pv, o) == "" || str(sub(pv.value, "spec", "claimRef"), "name") == o.name) {
+			if o.kind == "PersistentVolumeClaim" && sameSpace(o.namespace, p.o.namespace) && (fits(pv, o) == "" || str(sub(pv.value, "spec", "claimRef"), "name") == o.name) {
 				claim = fmt.Sprintf("the claim: persistentVolumeClaim = {\"claimName\": %q}", o.name)
 				break
 			}

@@ -75,7 +75,9 @@ func checkRole(a at, d dict) {
 		resources, urls := list(d, "resources"), list(d, "nonResourceURLs")
 		switch {
 		case len(list(d, "verbs")) == 0:
-			r.fail("", "verbs is missing or empty")
+			if has(d, "verbs") { // that it is missing the schema says
+				r.key("verbs").fail("give it some, as \"get\", or \"*\"", "verbs is empty")
+			}
 		case len(urls) > 0 && a.o.kind == "Role":
 			r.key("nonResourceURLs").fail("make it a ClusterRole", "got nonResourceURLs in a Role, which is of one namespace")
 		case len(urls) > 0 && len(resources) > 0:

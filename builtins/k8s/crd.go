@@ -135,7 +135,9 @@ func checkDefinition(a at, d dict) {
 		}
 		if !has(sub(d, "schema"), "openAPIV3Schema") {
 			v.fail("", "schema.openAPIV3Schema is missing")
+			return
 		}
+		v.keys("schema", "openAPIV3Schema").structural(sub(d, "schema", "openAPIV3Schema"))
 	})
 	if stored != 1 && has(spec, "versions") {
 		a.key("versions").fail("", "got %d versions with storage = True, want one", stored)
@@ -144,3 +146,33 @@ func checkDefinition(a at, d dict) {
 		a.key("scope").fail("", "got %q, want \"Namespaced\" or \"Cluster\"", s)
 	}
 }
+
+// structural checks that a definition's schema says of every value what it is: a server
+// takes no other.
+func (a at) structural(s dict) {
+	if str(s, "type") == "" && !truth(s, "x-kubernetes-int-or-string") && !truth(s, "x-kubernetes-preserve-unknown-fields") {
+		hint := "give it one of " + strings.Join(jsonTypes, ", ")
+		if has(s, "properties") {
+			hint = "give it type: object"
+		}
+		a.fail(hint, "type is missing")
+	}
+	if t := str(s, "type"); t != "" && !slices.Contains(jsonTypes, t) {
+		a.key("type").fail("", "got %q, want one of %s%s", clip(t), quoted(jsonTypes), didYouMean(t, jsonTypes))
+	}
+	if str(s, "type") == "array" && !has(s, "items") {
+		a.fail("give it items: the schema of an element", "items is missing")
+	}
+	for _, e := range sub(s, "properties") {
+		if p, ok := e.Value.(dict); ok {
+			a.keys("properties", e.Key).structural(p)
+		}
+	}
+	for _, f := range []string{"items", "additionalProperties"} {
+		if p, ok := get[dict](s, f); ok {
+			a.key(f).structural(p)
+		}
+	}
+}
+
+var jsonTypes = []string{"array", "boolean", "integer", "number", "object", "string"}

@@ -38,11 +38,37 @@ func checkService(a at, d dict) {
 	if has(spec, "externalTrafficPolicy") && typ != "NodePort" && typ != "LoadBalancer" && len(list(spec, "externalIPs")) == 0 {
 		a.key("externalTrafficPolicy").fail("leave it out, or make the type \"NodePort\" or \"LoadBalancer\"", "got externalTrafficPolicy with type %q", typ)
 	}
+	a.serviceAddresses(spec)
 	a.servicePorts(spec, typ)
 }
 
+func (a at) serviceAddresses(spec dict) {
+	if n, ok := number(sub(spec, "sessionAffinityConfig", "clientIP"), "timeoutSeconds"); ok && (n < 1 || n > 86400) {
+		a.keys("sessionAffinityConfig", "clientIP", "timeoutSeconds").fail("", "got %d, want 1 to 86400", n)
+	}
+	a.strings(spec, "loadBalancerSourceRanges", func(e at, s string) {
+		s = strings.TrimSpace(s)
+		if _, err := netip.ParsePrefix(s); err != nil && !a.c.late(s) {
+			hint := ""
+			if ip, err := netip.ParseAddr(s); err == nil {
+				hint = fmt.Sprintf("write \"%s/%d\"", s, ip.BitLen())
+			}
+			e.fail(hint, "got %q, want a network such as \"10.0.0.0/8\"", clip(s))
+		}
+	})
+	a.strings(spec, "externalIPs", func(e at, s string) {
+		ip, err := netip.ParseAddr(s)
+		switch {
+		case err != nil:
+			e.ip(s)
+		case ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast():
+			e.fail("", "got %q, want an address that other machines reach", s)
+		}
+	})
+}
+
 func (a at) servicePorts(spec dict, typ string) {
-	names, nodePorts := map[string]bool{}, map[int64]bool{}
+	names, nodePorts := map[string]bool{}, map[string]bool{} // a nodePort may be given once for each protocol
 	many := len(list(spec, "ports")) > 1
 	a.each(spec, "ports", func(p at, d dict) {
 		p.port(d, "port")
@@ -70,15 +96,19 @@ func (a at) servicePorts(spec dict, typ string) {
 		if !ok || n == 0 {
 			return
 		}
+		id := fmt.Sprint(n, " ", str(d, "protocol"))
+		if str(d, "protocol") == "" {
+			id += "TCP"
+		}
 		switch {
 		case typ != "NodePort" && typ != "LoadBalancer":
 			p.key("nodePort").fail("make the type \"NodePort\", or leave it out", "got a nodePort with type %q", typ)
 		case n < 30000 || n > 32767:
 			p.key("nodePort").fail("", "got %d, want a port from 30000 to 32767", n)
-		case nodePorts[n]:
+		case nodePorts[id]:
 			p.key("nodePort").fail("", "got the nodePort %d twice", n)
 		}
-		nodePorts[n] = true
+		nodePorts[id] = true
 	})
 }
 
@@ -161,6 +191,9 @@ func checkNetworkPolicy(a at, d dict) {
 			r.each(d, peers, at.peer)
 			r.each(d, "ports", func(p at, d dict) {
 				p.port(d, "port")
+				if s, ok := get[string](d, "port"); ok && s != "" && strings.Trim(s, "0123456789") == "" {
+					p.key("port").fail("write "+s+" without quotes", "got the string %q, which is the name of a port", s)
+				}
 				low, ok := number(d, "port")
 				if end, given := number(d, "endPort"); given && (!ok || end < low) {
 					p.key("endPort").fail("", "got %d, want a port not below port, %d", end, low)

@@ -225,7 +225,7 @@ func (a at) metadata() {
 		m.key("generateName").fail("give it a name", "generateName makes a new object with each apply, and none that the next one would find")
 	}
 	if ns := str(meta, "namespace"); ns != "" {
-		if o.api != nil && !o.api.Namespaced {
+		if o.api != nil && !o.api.Namespaced && o.source == nil { // others' charts have it, and kubectl passes over it
 			m.key("namespace").fail("leave it out", "a %s is in no namespace", o.kind)
 		}
 		m.key("namespace").name(ns, dnsLabel, validation.IsDNS1123Label)

@@ -36,9 +36,14 @@ func (a at) pod(spec dict, restart []string) {
 	}
 	a.restartPolicy(spec, restart)
 	a.podFields(spec)
+	if len(list(spec, "ephemeralContainers")) > 0 {
+		a.key("ephemeralContainers").fail("leave it out: `kubectl debug` adds them", "got ephemeralContainers, which a pod can't be made with")
+	}
 	a.each(spec, "tolerations", at.toleration)
 	a.labels(spec, "nodeSelector", true)
 	a.podSecurity(spec)
+	a.hostPorts(spec)
+	a.placement(spec)
 }
 
 func truth(d dict, name string) bool { b, _ := get[bool](d, name); return b }
@@ -49,7 +54,7 @@ func (a at) restartPolicy(spec dict, allowed []string) {
 		return
 	}
 	if got != "" {
-		a.key("restartPolicy").fail("", "got %q, want %s: a %s starts its pods itself", got, quotedOr(allowed), a.o.kind)
+		a.key("restartPolicy").fail("", "got %q, want %s: a %s starts its pods itself", got, quotedOr(slices.DeleteFunc(slices.Clone(allowed), func(s string) bool { return s == "" })), a.o.kind)
 	} else if !slices.Contains(allowed, "Always") {
 		a.fail(fmt.Sprintf("give it restartPolicy = %q", allowed[0]), "restartPolicy is missing: the default is \"Always\", and a %s wants %s", a.o.kind, quotedOr(allowed))
 	}
@@ -110,8 +115,11 @@ func (a at) podSecurity(spec dict) {
 	for _, f := range []string{"runAsUser", "runAsGroup", "fsGroup"} {
 		a.keys("securityContext", f).id(ctx, f)
 	}
+	a.key("securityContext").seccomp(ctx)
 	a.each(spec, "containers", func(c at, d dict) {
 		own := sub(d, "securityContext")
+		c.key("securityContext").seccomp(own)
+		c.capabilities(own)
 		for _, f := range []string{"runAsUser", "runAsGroup"} {
 			c.keys("securityContext", f).id(own, f)
 		}
@@ -132,6 +140,30 @@ func (a at) podSecurity(spec dict) {
 			place.fail("give it another user, or leave runAsNonRoot out", "got user 0 with runAsNonRoot = True: the container would never start")
 		}
 	})
+}
+
+// capabilities reports names with the kernel's prefix: a server takes them, and runtimes
+// know no CAP_CAP_….
+func (a at) capabilities(ctx dict) {
+	for _, f := range []string{"add", "drop"} {
+		a.keys("securityContext", "capabilities").strings(sub(ctx, "capabilities"), f, func(e at, s string) {
+			if short, ok := strings.CutPrefix(s, "CAP_"); ok {
+				e.fail(fmt.Sprintf("write %q", short), "got %q, want the name without CAP_", clip(s))
+			}
+		})
+	}
+}
+
+// seccomp checks a profile: the name of a file goes with type Localhost, and only with it.
+func (a at) seccomp(ctx dict) {
+	d := sub(ctx, "seccompProfile")
+	a = a.key("seccompProfile")
+	switch typ := str(d, "type"); {
+	case typ == "Localhost" && str(d, "localhostProfile") == "":
+		a.fail("", "localhostProfile is missing: type \"Localhost\" needs it")
+	case typ != "" && typ != "Localhost" && has(d, "localhostProfile"):
+		a.key("localhostProfile").fail("leave it out, or make the type \"Localhost\"", "got localhostProfile with type %q", typ)
+	}
 }
 
 func (a at) id(d dict, f string) {
@@ -223,9 +255,6 @@ func (a at) handler(d, container dict, kinds []string) {
 			at.fail("", "command is missing or empty")
 		}
 	case "httpGet":
-		if p := str(h, "path"); p != "" && !strings.HasPrefix(p, "/") && !a.c.late(p) {
-			at.key("path").fail(fmt.Sprintf("write %q", "/"+p), "got %q, want a path that starts with \"/\"", clip(p))
-		}
 		at.handlerPort(h, container)
 	case "tcpSocket", "grpc":
 		at.handlerPort(h, container)
@@ -294,6 +323,7 @@ func (a at) environment(c dict) {
 			e.key("value").fail("leave one of them out", "got value and valueFrom, want one of them")
 		}
 		e.key("valueFrom").one(from, envSources)
+		e.key("valueFrom").podField(from)
 		for _, f := range []string{"configMapKeyRef", "secretKeyRef"} {
 			if has(from, f) && str(sub(from, f), "name") == "" {
 				e.keys("valueFrom", f).fail("", "name is missing")
@@ -320,6 +350,12 @@ func (a at) one(d dict, fields []string) {
 	}
 }
 
+// windowsPath is where containers of Windows have their volumes. A path without "/" at
+// its beginning is one below "/" to the kubelet, of a mount as of a probe.
+func windowsPath(p string) bool {
+	return len(p) > 1 && p[1] == ':' && (p[0]|' ' >= 'a' && p[0]|' ' <= 'z') && !strings.Contains(p[2:], ":")
+}
+
 func (a at) mounts(c dict, volumes map[string]bool) {
 	var names []string
 	for n := range volumes {
@@ -339,10 +375,8 @@ func (a at) mounts(c dict, volumes map[string]bool) {
 				switch {
 				case p == "":
 					m.key("mountPath").fail("", "got an empty string, want a path")
-				case strings.Contains(p, ":"):
+				case strings.Contains(p, ":") && !windowsPath(p) && !a.c.late(p):
 					m.key("mountPath").fail("", "got %q, want a path without ':'", clip(p))
-				case !path.IsAbs(p) && !a.c.late(p):
-					m.key("mountPath").fail(fmt.Sprintf("write %q", "/"+p), "got %q, want a path that starts with \"/\"", clip(p))
 				}
 			}
 			if p := str(d, "subPath"); path.IsAbs(p) || slices.Contains(strings.Split(p, "/"), "..") {

@@ -125,6 +125,12 @@ var resourceNames = []string{"cpu", "memory", "ephemeral-storage", "storage"}
 // resources checks requests and limits of a container.
 func (a at) resources(d dict) {
 	limits := sub(d, "limits")
+	for _, e := range limits {
+		if strings.HasPrefix(e.Key, "hugepages-") && !has(limits, "cpu") && !has(limits, "memory") && !has(sub(d, "requests"), "cpu") && !has(sub(d, "requests"), "memory") {
+			a.keys("limits", e.Key).fail("add a request or limit of cpu or memory", "got huge pages without cpu or memory")
+			break
+		}
+	}
 	for _, field := range []string{"requests", "limits"} {
 		for _, e := range sub(d, field) {
 			here := a.keys(field, e.Key)

@@ -21,6 +21,10 @@ func (a at) text(s *openapi.Schema, x any) {
 	if !ok {
 		switch x.(type) {
 		case int64, float64, bool:
+			if word := a.yamlWord(); word != "" {
+				a.fail("", "got bool, want a string: YAML reads %s as %v; write %q", word, x, word)
+				return
+			}
 			a.fail("", "got %s, want a string: write %q", schema.KindOf(x), scalar(x))
 		default:
 			a.fail("", "got %s, want %s", schema.KindOf(x), wanted(s))
@@ -51,6 +55,24 @@ func (a at) text(s *openapi.Schema, x any) {
 			}
 		}
 	}
+}
+
+// yamlWord is what a YAML file has where it means a bool by a word that looks like
+// another: y, no, On. "" if it is none of these.
+func (a at) yamlWord() string {
+	if a.o.source == nil {
+		return ""
+	}
+	p := a.o.source.place(a.p, false)
+	line := []rune(p.Source)
+	if p.Col > len(line) {
+		return ""
+	}
+	word := string(line[p.Col-1 : min(p.EndCol-1, len(line))])
+	if slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(word)) {
+		return word
+	}
+	return ""
 }
 
 // scalar writes a value as YAML does.

@@ -76,6 +76,9 @@ func (a at) template(spec dict, restart []string) {
 	a.key("metadata").labels(meta, "annotations", false)
 	if pod, ok := get[dict](t, "spec"); ok {
 		a.key("spec").pod(pod, restart)
+		if has(pod, "activeDeadlineSeconds") && slices.Contains(restart, "Always") {
+			a.keys("spec", "activeDeadlineSeconds").fail("leave it out, or make it a Job", "got activeDeadlineSeconds in a %s, whose pods run on", a.o.kind)
+		}
 	} else {
 		a.fail("", "spec is missing")
 	}
@@ -240,7 +243,37 @@ func (a at) job(spec dict) {
 	if has(spec, "selector") && !truth(spec, "manualSelector") {
 		a.key("selector").fail("leave it out", "got a selector: a Job makes its own, which no other pods have")
 	}
+	a.indexed(spec)
+	a.podFailures(spec)
 	a.template(spec, []string{"OnFailure", "Never"})
+}
+
+func (a at) indexed(spec dict) {
+	if str(spec, "completionMode") == "Indexed" {
+		return
+	}
+	for _, f := range []string{"backoffLimitPerIndex", "maxFailedIndexes"} {
+		if has(spec, f) {
+			a.key(f).fail("give it completionMode = \"Indexed\" and completions", "got %s in a Job without indexes", f)
+		}
+	}
+}
+
+func (a at) podFailures(spec dict) {
+	if !has(spec, "podFailurePolicy") {
+		return
+	}
+	if got := str(sub(spec, "template", "spec"), "restartPolicy"); got == "OnFailure" {
+		a.keys("template", "spec", "restartPolicy").fail("", "got %q with a podFailurePolicy, want \"Never\": the policy is for pods that have ended", got)
+	}
+	a.key("podFailurePolicy").each(sub(spec, "podFailurePolicy"), "rules", func(r at, d dict) {
+		on := sub(d, "onExitCodes")
+		for i, x := range list(on, "values") {
+			if x == int64(0) && str(on, "operator") == "In" {
+				r.keys("onExitCodes", "values").index(i).fail("", "got 0 among exit codes of failures: it is success")
+			}
+		}
+	})
 }
 
 func checkCronJob(a at, d dict) {
@@ -267,6 +300,34 @@ func checkAutoscaler(a at, d dict) {
 	}
 	if high, ok := number(spec, "maxReplicas"); ok && high < low {
 		a.key("maxReplicas").fail("", "got %d, want at least minReplicas, %d", high, low)
+	}
+	if a.o.apiVersion == "autoscaling/v2" {
+		a.each(spec, "metrics", at.metric)
+	}
+	for _, f := range []string{"scaleUp", "scaleDown"} {
+		if n, ok := number(sub(spec, "behavior", f), "stabilizationWindowSeconds"); ok && (n < 0 || n > 3600) {
+			a.keys("behavior", f, "stabilizationWindowSeconds").fail("", "got %d, want 0 to 3600", n)
+		}
+	}
+}
+
+// metrics are the fields in which the types of an autoscaler's metrics have their data.
+var metrics = map[string]string{"Resource": "resource", "ContainerResource": "containerResource", "Pods": "pods", "Object": "object", "External": "external"}
+
+func (a at) metric(d dict) {
+	typ := str(d, "type")
+	field, ok := metrics[typ]
+	if !ok {
+		return
+	}
+	for _, e := range d {
+		if e.Key != "type" && e.Key != field && e.Value != nil {
+			a.key(e.Key).fail(fmt.Sprintf("make it %s, or correct the type", field), "got %s with type %q, want %s", e.Key, typ, field)
+			return
+		}
+	}
+	if !has(d, field) {
+		a.fail("", "%s is missing: type %q has its data there", field, typ)
 	}
 }
 

@@ -39,6 +39,12 @@ func (k *checker) project() {
 	if len(k.a.Services) == 0 {
 		k.fail("services", "", "got none, want at least one service")
 	}
+	if v, _ := k.a.Services.Get("services"); v != nil {
+		if d, ok := v.(schema.Dict[any]); ok && !slices.Contains(names(d), "image") {
+			k.fail(key("services", "services"), "give compose the services themselves, and networks, volumes, secrets and configs as arguments", "got a whole compose file, want its services")
+			return
+		}
+	}
 	k.host = map[string]string{}
 	for _, s := range k.a.Services {
 		k.service(key("services", s.Key), s.Key, s.Value)
@@ -86,6 +92,7 @@ func (k *checker) service(at, name string, v any) {
 	k.references(at, name, s)
 	k.scale(at, name, s)
 	k.hostPorts(at, name, s)
+	k.starting(at, s)
 	k.strings(at, s)
 }
 

@@ -101,6 +101,7 @@ func callCompose(c *schema.Call, a *composeArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	noteParts(c, act, a.Services)
 	return schema.NewArtifact(act.Output("compose.yaml"), "compose", nil), nil
 }
 

@@ -52,7 +52,7 @@ func runCompose(ctx context.Context, env action.Env) error {
 	}
 	project, err := load(ctx, p.Name, m)
 	if err != nil {
-		return err
+		return explain(err, p.Services)
 	}
 	b, err := project.MarshalYAML()
 	if err != nil {
@@ -90,19 +90,7 @@ func load(ctx context.Context, name string, model map[string]any) (*types.Projec
 		o.Profiles = []string{"*"}
 		o.SetProjectName(name, true)
 	})
-	if err != nil {
-		return nil, explain(err)
-	}
-	return project, nil
-}
-
-// explain turns the library's notes to itself into one line.
-func explain(err error) error {
-	s := err.Error()
-	s = strings.TrimPrefix(s, "validating compose.yaml: ")
-	s = strings.TrimPrefix(s, "decoding failed due to the following error(s):\n\n")
-	s = strings.TrimSuffix(s, ": invalid compose project")
-	return fmt.Errorf("docker compose would refuse the file: %s", strings.Join(strings.Fields(s), " "))
+	return project, err
 }
 
 // model is the file as compose-go takes it.

@@ -91,6 +91,16 @@ func TestDriver(t *testing.T) {
 	}
 }
 
+// A shell that is slow prompts after the next command was typed.
+func TestDriverSlowShell(t *testing.T) {
+	steps := append(append([]string(nil), loggedIn...), step("run", "command=echo one", "equal=one")...)
+	steps = append(steps, step("run", "command=echo two; exit 3", "exit=3", "equal=two")...)
+	reason, console := play(t, "slow", append(steps, step("poweroff", "command=poweroff")...)...)
+	if reason != "" || !strings.Contains(console, "# labstar-begin-2\n") {
+		t.Errorf("got %s\n%s", reason, console)
+	}
+}
+
 func TestDriverFailures(t *testing.T) {
 	after := func(s []string) []string { return append(append([]string(nil), loggedIn...), s...) }
 	for _, c := range []struct {

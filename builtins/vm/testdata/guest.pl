@@ -30,11 +30,12 @@ utter("\nWelcome\n# ");
 while (1) {
     my $line = hear();
     utter("$line\n"); # the echo
+    utter('# ') if $how eq 'slow'; # of the command before
     if ($line eq 'poweroff') { sleep 60 if $how eq 'hangs'; exit 0 }
     # A command that is not whole yet goes on.
     $line .= "\n" . hear() while system('sh', '-c', 'sh -n -c "$1" 2>/dev/null', 'sh', $line);
     open(my $sh, '-|', 'sh', '-c', "exec 2>&1\n$line") or die;
     utter($_) while <$sh>;
     close $sh;
-    utter('# ');
+    utter('# ') unless $how eq 'slow';
 }

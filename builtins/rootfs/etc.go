@@ -43,7 +43,7 @@ func generated(c *schema.Call, a *rootfsArgs, p *composeParams, acc *accounts) e
 	if a.Hostname != "" || len(a.Hosts) > 0 {
 		p.Texts = append(p.Texts, text{Path: "etc/hosts", Text: hostsTable(a.Hostname, a.Hosts)})
 	}
-	errs := []error{lines(c, p, "fstab", "etc/fstab", a.Fstab), nameservers(c, a, p)}
+	errs := []error{checkHosts(c, a.Hosts), checkFstab(c, a.Fstab), lines(c, p, "fstab", "etc/fstab", a.Fstab), nameservers(c, a, p)}
 	if !a.booted() {
 		inittab := a.Inittab
 		if inittab == nil && given(a.RC) {
@@ -92,6 +92,43 @@ func hostsTable(hostname string, hosts schema.Dict[action.Late]) action.Late {
 		b += h.Key + "\t" + string(h.Value) + "\n"
 	}
 	return action.Late(b)
+}
+
+// checkHosts looks at what hosts(5) would leave out without a word: a line that does
+// not begin with an address, or has no name.
+func checkHosts(c *schema.Call, hosts schema.Dict[action.Late]) error {
+	var errs []error
+	for _, h := range hosts {
+		arg := fmt.Sprintf("hosts[%q]", h.Key)
+		if _, err := netip.ParseAddr(h.Key); err != nil {
+			e := c.ArgErrorf(arg, "got the key %q, want an address, as {\"10.0.0.1\": \"gateway\"}", h.Key)
+			if _, err := netip.ParseAddr(string(h.Value)); err == nil {
+				e = e.WithHint(fmt.Sprintf("the address comes first: {%q: %q}", h.Value, h.Key))
+			}
+			errs = append(errs, e)
+			continue
+		}
+		if len(strings.Fields(string(h.Value))) == 0 || strings.ContainsAny(string(h.Value), "\n#") {
+			errs = append(errs, c.ArgErrorf(arg, "got %q, want a name, or several with spaces between", string(h.Value)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkFstab counts the fields of fstab(5): mount leaves out a line that has too few.
+func checkFstab(c *schema.Call, list []action.Late) error {
+	var errs []error
+	for i, l := range list {
+		refs, err := c.Session().Scope.Refs(string(l))
+		fields := strings.Fields(string(l))
+		if err != nil || len(refs) > 0 || len(fields) == 0 || fields[0][0] == '#' {
+			continue
+		}
+		if len(fields) < 4 || len(fields) > 6 {
+			errs = append(errs, c.ArgErrorf(fmt.Sprintf("fstab[%d]", i), "got %d fields in %q, want 4 to 6: DEVICE FOLDER TYPE OPTIONS, as \"/dev/vda2 /srv ext4 defaults\"", len(fields), string(l)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // nameservers makes /etc/resolv.conf of addresses.

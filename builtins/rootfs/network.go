@@ -65,6 +65,8 @@ func callStatic(c *schema.Call, a *staticArgs) (starlark.Value, error) {
 		errs = append(errs, c.ArgErrorf("address", "got %q: %w", a.Address, err))
 	case prefix.Addr() == prefix.Masked().Addr() && prefix.Bits() < prefix.Addr().BitLen()-1:
 		errs = append(errs, c.ArgErrorf("address", "got %q, which is the address of the network itself", a.Address))
+	case prefix.Addr().Is4() && prefix.Bits() < 31 && isBroadcast(prefix):
+		errs = append(errs, c.ArgErrorf("address", "got %q, which is the broadcast address of its network", a.Address))
 	}
 	if a.Gateway != "" {
 		gateway, gerr := netip.ParseAddr(a.Gateway)
@@ -77,6 +79,9 @@ func callStatic(c *schema.Call, a *staticArgs) (starlark.Value, error) {
 	}
 	return &Network{iface: a.Interface, address: a.Address, gateway: a.Gateway}, errors.Join(errs...)
 }
+
+// isBroadcast reports whether an IPv4 address is the last of its network.
+func isBroadcast(p netip.Prefix) bool { return !p.Contains(p.Addr().Next()) }
 
 func checkInterface(c *schema.Call, name string) error {
 	if name == "" || len(name) > 15 || strings.ContainsAny(name, "/ \t\n:'\"$`\\*?") || name == "lo" {

@@ -126,6 +126,10 @@ func (u *User) login(c *schema.Call, a *userArgs) error {
 		}
 		u.hash, u.password = hash, true
 	case a.Hash != nil:
+		if !validHash(c, string(*a.Hash)) {
+			errs = append(errs, c.ArgErrorf("password_hash", "got what is no hash, want one as \"$6$…\", or \"!\", \"*\" or \"\"").
+				WithHint("openssl passwd -6 makes one of a password; or say password = secret(\"NAME\")"))
+		}
 		u.hash = *a.Hash
 		u.password = *a.Hash == "" || strings.HasPrefix(string(*a.Hash), "$")
 	}
@@ -133,6 +137,15 @@ func (u *User) login(c *schema.Call, a *userArgs) error {
 		errs = append(errs, c.ArgErrorf("system", "got a system user with a password or keys, as which nobody logs in"))
 	}
 	return errors.Join(errs...)
+}
+
+// validHash reports whether s can stand in shadow(5). A password in clear can't: nobody
+// could log in with it, and all could read it.
+func validHash(c *schema.Call, s string) bool {
+	if refs, err := c.Session().Scope.Refs(s); err != nil || len(refs) > 0 {
+		return true // known once it is built
+	}
+	return s == "" || strings.HasPrefix(s, "!") || strings.HasPrefix(s, "*") || s[0] == '$' && strings.Count(s, "$") >= 3
 }
 
 func validAccount(s string) bool {

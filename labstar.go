@@ -203,8 +203,14 @@ func New(opts ...Option) (*Labstar, error) {
 		}
 		l.storeDir = dir
 	}
+	if l.given && l.store == nil {
+		return nil, errors.New("WithStore got nil, want a store, as NewMemoryStore()")
+	}
 	names := map[string]bool{}
-	for _, b := range l.builtins {
+	for i, b := range l.builtins {
+		if b == nil {
+			return nil, fmt.Errorf("WithBuiltins got nil as builtin %d, want one made with schema.New", i)
+		}
 		if names[b.Name()] {
 			return nil, fmt.Errorf("builtin %s is given twice", b.Name())
 		}

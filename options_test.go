@@ -47,3 +47,15 @@ func TestEmbedderOptions(t *testing.T) {
 		t.Errorf("got %v, want the limit of steps", err)
 	}
 }
+
+// What is nil is told by New, before a store is made in the working directory, say.
+func TestNilOptions(t *testing.T) {
+	for want, opt := range map[string]labstar.Option{
+		"WithStore got nil":                 labstar.WithStore(nil),
+		"WithBuiltins got nil as builtin 0": labstar.WithBuiltins(nil),
+	} {
+		if _, err := labstar.New(opt); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

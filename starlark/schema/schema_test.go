@@ -181,6 +181,11 @@ func TestSuggest(t *testing.T) {
 			t.Errorf("Suggest(%q) = %q, want %q", got, s, want)
 		}
 	}
+	for _, got := range []string{"amd64", "x86-64", "x64"} {
+		if s := schema.Suggest(got, []string{"x86_64", "arm64"}); s != "x86_64" {
+			t.Errorf("Suggest(%q) = %q, want x86_64", got, s)
+		}
+	}
 	// Of two as near, the one that starts the same; what is further is no tie.
 	if s := schema.Suggest("HTPD", []string{"FTPD", "HALT", "HTTPD", "HDPARM"}); s != "HTTPD" {
 		t.Errorf("got %q, want HTTPD", s)

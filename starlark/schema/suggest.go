@@ -1,6 +1,13 @@
 package schema
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
+
+// architectures are other names of ours, without what counts for nothing: by its
+// letters "amd64" is nearest to "arm64", which it is not.
+var architectures = map[string]string{"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 
 // Suggest returns the candidate that got was most likely meant to be, or "" if
 // none is near. Case and the characters "-", "_" and "." count for nothing;
@@ -9,6 +16,9 @@ func Suggest(got string, candidates []string) string {
 	norm := normal(got)
 	if norm == "" || len(norm) > 100 {
 		return ""
+	}
+	if same := architectures[norm]; same != "" && slices.Contains(candidates, same) {
+		return same
 	}
 	limit := max(1, (len(norm)+1)/3)
 	best, bestDist := "", limit+1

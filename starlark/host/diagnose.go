@@ -273,7 +273,9 @@ func (ld *loader) params(fr starlark.CallFrame) *signature {
 func (ld *loader) interpreterError(stack starlark.CallStack, eval *starlark.EvalError) *Error {
 	e := ld.at(stack)
 	e.Msg, e.Err = eval.Msg, eval.Unwrap()
-	if top := stack.At(0); top.Pos.Line == 0 && !strings.HasPrefix(top.Name, "*") {
+	if top := stack.At(0); top.Name == "fail" && e.leaveStdlib() {
+		e.Source, e.Msg = ld.line(e.File, e.Line), strings.TrimPrefix(e.Msg, "fail: ")
+	} else if top.Pos.Line == 0 && !strings.HasPrefix(top.Name, "*") {
 		e.Builtin = top.Name
 		if !strings.HasPrefix(e.Msg, top.Name+":") && top.Name != "fail" {
 			e.Msg = top.Name + ": " + e.Msg

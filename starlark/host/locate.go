@@ -33,6 +33,21 @@ func (ld *loader) at(stack starlark.CallStack) *Error {
 	return e
 }
 
+// leaveStdlib moves an error to the call into the standard library from outside of it:
+// what a recipe's fail says is about its arguments. It reports whether there is one.
+func (e *Error) leaveStdlib() bool {
+	if !strings.HasPrefix(e.File, stdlibPrefix) {
+		return false
+	}
+	for i, f := range e.Stack {
+		if !strings.HasPrefix(f.File, stdlibPrefix) {
+			e.File, e.Line, e.Col, e.EndCol, e.in, e.Stack = f.File, f.Line, f.Col, f.Col+1, f.Func, e.Stack[i+1:]
+			return true
+		}
+	}
+	return false
+}
+
 // ErrorAt makes an error about something that the script made: an action that
 // failed, say. site is where it did, innermost call first.
 func (m *Module) ErrorAt(site []action.Frame, msg string) *Error {

@@ -18,6 +18,9 @@ import (
 	"github.com/labstar/labstar/starlark/schema"
 )
 
+// stdlibPrefix begins the names of the standard library's modules.
+const stdlibPrefix = "@stdlib//"
+
 // place is where a module is: its canonical name is prefix + path.
 type place struct {
 	fsys   fs.FS
@@ -289,7 +292,7 @@ func (ld *loader) load(thread *starlark.Thread, spec string) (starlark.StringDic
 // place finds what a load statement names, from the module being evaluated.
 func (ld *loader) place(spec string) (place, error) {
 	cur := ld.active[len(ld.active)-1].place
-	rest, isStdlib := strings.CutPrefix(spec, "@stdlib//")
+	rest, isStdlib := strings.CutPrefix(spec, stdlibPrefix)
 	switch {
 	case isStdlib:
 		if ld.cfg.Stdlib == nil {
@@ -298,7 +301,7 @@ func (ld *loader) place(spec string) (place, error) {
 		if !fs.ValidPath(rest) {
 			return place{}, fmt.Errorf("malformed module name %q: want @stdlib//NAME.star", spec)
 		}
-		return place{ld.cfg.Stdlib, "@stdlib//", rest}, nil
+		return place{ld.cfg.Stdlib, stdlibPrefix, rest}, nil
 	case strings.HasPrefix(spec, "@") || strings.Contains(spec, "://"):
 		return ld.remote(spec)
 	case strings.HasPrefix(spec, "//"):

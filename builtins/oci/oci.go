@@ -37,6 +37,9 @@ func parseName(c *schema.Call, s string) (imageName, error) {
 	if strings.Contains(s, "@") {
 		return imageName{}, c.ArgErrorf("name", "got %q with a digest, want NAME:TAG: the digest is what comes out, as .ref", s)
 	}
+	if scheme, rest, ok := strings.Cut(s, "://"); ok {
+		return imageName{}, c.ArgErrorf("name", "got %q, want [REGISTRY/]NAME[:TAG], without %s:// (did you mean %q?)", s, scheme, strings.TrimSuffix(rest, "/"))
+	}
 	tag, err := name.NewTag(s)
 	if err == nil {
 		n := imageName{repository: s, tag: tag.TagStr(), full: strings.Replace(tag.Name(), "index.docker.io/", "docker.io/", 1)}
@@ -89,7 +92,17 @@ func parsePlatform(c *schema.Call, s string) (platform, error) {
 	if err != nil || p.OS == "" || p.Architecture == "" {
 		return platform{}, c.ArgErrorf("platform", "got %q, want OS/ARCH, as \"linux/amd64\"", s)
 	}
+	if goarch := architectures[strings.ToLower(p.Architecture)]; goarch != "" {
+		return platform{}, c.ArgErrorf("platform", "got the architecture %q, which engines call %q", p.Architecture, goarch).WithHint("write \"" + p.OS + "/" + goarch + "\"")
+	}
 	return platform{OS: p.OS, Arch: p.Architecture, Variant: p.Variant}, nil
+}
+
+// architectures are those of the kernel, as uname -m has them, and what images call them.
+var architectures = map[string]string{
+	"x86_64": "amd64", "x86-64": "amd64", "i386": "386", "i486": "386", "i586": "386", "i686": "386", "x86": "386",
+	"aarch64": "arm64", "armhf": "arm/v7", "armv7l": "arm/v7", "armv6l": "arm/v6", "armel": "arm/v5",
+	"ppc64el": "ppc64le", "mips64el": "mips64le", "loongarch64": "loong64",
 }
 
 // value makes the value of an image or an index, whose action has the outputs

@@ -165,6 +165,10 @@ func TestErrors(t *testing.T) {
 		`{"a": {"image": "x", "environment": ["U=mongodb://u:p@b"]}, "b": {"image": "x", "networks": ["n"]}}, networks = {"n": {}}`: `services["a"]["environment"][0]: got the address of service "b", which is on no network with "a"`,
 		`{"a": {"image": "x", "environment": {"U": "http://localhost:80 http://example.org"}}, "locahost": {"image": "x"}}`:         ``,
 		// What an engine refuses later.
+		`{"a": {"image": "x", "ports": [80, "80:99999"]}}`: `services["a"]["ports"][1]: got the port "80:99999", want [[IP:]HOST:]CONTAINER[/udp]`,
+		`{"a": {"image": "x", "ports": ["a:b"]}}`:          `services["a"]["ports"][0]: got the port "a:b"`,
+		`{"a": {"image": "x", "ports": ["53:53/upd"]}}`:    `got the port "53:53/upd"`,
+		`{"a": {"image": "x", "ports": [80, "81", "8080:82/TCP", "127.0.0.1::83", "[::1]:84:84", "9000-9002:9000-9002", "0:85", ":86"]}}`: ``,
 		`{"a": {"image": "x", "restart": "allways"}}`:                                  `services["a"]["restart"]: got the restart policy "allways"`,
 		`{"a": {"image": "x", "restart": "always:3"}}`:                                 `got the restart policy "always:3"`,
 		`{"a": {"image": "x", "restart": "on-failure:3"}}`:                             ``,
@@ -201,7 +205,6 @@ func TestErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		`{"a": {"image": "x", "depends_on": ["b"]}, "b": {"image": "x", "depends_on": ["a"]}}`: `docker compose would refuse the file: dependency cycle detected`,
 		`{"a": {"image": "x", "healthcheck": {"interval": "2 s"}}}`:                            `docker compose would refuse the file: `,
-		`{"a": {"image": "x", "ports": ["a:b"]}}`:                                              `docker compose would refuse the file: `,
 		`{"a": {"image": "x", "deploy": {"replica": 2}}}`:                                      `Additional property replica is not allowed`,
 		`{"a": {"image": web.digest}}`:                                                         `want image.ref`,
 	} {

@@ -28,6 +28,7 @@ func (k *checker) starting(at string, s schema.Dict[any]) {
 			}
 		}
 	}
+	k.ports(at, s)
 	k.targets(at, s)
 	k.fixedAddresses(at, s)
 }
@@ -54,6 +55,50 @@ func (k *checker) image(at, image string) {
 	if low := strings.ToLower(repository); low != repository {
 		k.fail(at, "", "got the image %q, want lower case (did you mean %q?)", image, first+low+rest[len(repository):])
 	}
+}
+
+// ports checks the short forms: of one that the library can't read, it says of all that
+// they are none.
+func (k *checker) ports(at string, s schema.Dict[any]) {
+	v, _ := s.Get("ports")
+	list, _ := v.([]any)
+	for i, e := range list {
+		switch e := e.(type) {
+		case string:
+			if !k.late(e) && !isPort(e) {
+				k.fail(index(key(at, "ports"), i), "", "got the port %q, want [[IP:]HOST:]CONTAINER[/udp] with numbers from 1 to 65535", e)
+			}
+		case int64:
+			if e < 1 || e > 65535 {
+				k.fail(index(key(at, "ports"), i), "", "got the port %d, want a number from 1 to 65535", e)
+			}
+		}
+	}
+}
+
+func isPort(s string) bool {
+	s, protocol, ok := strings.Cut(s, "/")
+	if ok && !slices.Contains([]string{"tcp", "udp", "sctp"}, strings.ToLower(protocol)) {
+		return false
+	}
+	host, container := "", s
+	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+		host, container = s[:i], s[i+1:]
+		if i = strings.LastIndexByte(host, ':'); i >= 0 { // after an address
+			host = host[i+1:]
+		}
+	}
+	return isRange(container, 1) && (host == "" || isRange(host, 0))
+}
+
+func isRange(s string, least uint64) bool {
+	first, last, ok := strings.Cut(s, "-")
+	if !ok {
+		last = first
+	}
+	from, err1 := strconv.ParseUint(first, 10, 16)
+	to, err2 := strconv.ParseUint(last, 10, 16)
+	return err1 == nil && err2 == nil && from >= least && from <= to
 }
 
 var restarts = []string{"no", "always", "unless-stopped", "on-failure"}

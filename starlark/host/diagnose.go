@@ -45,7 +45,8 @@ func (ld *loader) explain(err error) Errors {
 	}
 	if cause := context.Cause(ld.context()); cause != nil && errors.Is(eval, cause) {
 		e := ld.at(stack)
-		e.Msg, e.Err = contextReason(ld.context()).msg, cause
+		r := contextReason(ld.context())
+		e.Msg, e.Err = r.msg, r
 		return Errors{e}
 	}
 	if wrong := schemaErrors(eval.Unwrap()); wrong != nil {

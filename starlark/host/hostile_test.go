@@ -149,8 +149,9 @@ func TestCancel(t *testing.T) {
 		"builtin": "wait()",
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(50*time.Millisecond, cancel)
+			why := errors.New("the window was closed")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
 			cfg := config(map[string]string{"lab.star": src})
 			cfg.Limits = host.Limits{Steps: 1 << 40}
 			start := time.Now()
@@ -158,6 +159,9 @@ func TestCancel(t *testing.T) {
 			var es host.Errors
 			if !errors.As(err, &es) || !strings.Contains(es[0].Msg, "cancelled") || es[0].Line == 0 {
 				t.Fatalf("got %v, want that it was cancelled, with a line", err)
+			}
+			if !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+				t.Errorf("got %#v, want that it wraps context.Canceled and its cause", es[0].Err)
 			}
 			if took := time.Since(start); took > time.Second {
 				t.Errorf("it took %v", took)

@@ -29,10 +29,15 @@ type watchdog struct {
 	reason atomic.Pointer[limitError]
 }
 
-// limitError says which limit was hit.
-type limitError struct{ msg, hint string }
+// limitError says which limit was hit, or that the context has ended; err is then why.
+type limitError struct {
+	msg, hint string
+	err       error
+}
 
 func (e *limitError) Error() string { return e.msg }
+
+func (e *limitError) Unwrap() error { return e.err }
 
 // lookEvery is how often the watchdog looks. Most scripts end before the first.
 const lookEvery = 2 * time.Millisecond
@@ -123,13 +128,17 @@ func (w *watchdog) tooMuchMemory() *limitError {
 func contextReason(ctx context.Context) *limitError {
 	cause := context.Cause(ctx)
 	var l *limitError
-	switch {
-	case errors.As(cause, &l):
+	if errors.As(cause, &l) {
 		return l
-	case errors.Is(cause, context.DeadlineExceeded):
-		return &limitError{msg: "the evaluation ran out of time"}
 	}
-	return &limitError{msg: "the evaluation was cancelled"}
+	ended := ctx.Err()
+	if !errors.Is(cause, ended) {
+		ended = errors.Join(ended, cause)
+	}
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return &limitError{msg: "the evaluation ran out of time", err: ended}
+	}
+	return &limitError{msg: "the evaluation was cancelled", err: ended}
 }
 
 // heapBytes is the size of all objects on the heap, dead ones that were not

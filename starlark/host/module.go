@@ -324,7 +324,7 @@ func (ld *loader) remote(spec string) (place, error) {
 		return p, nil
 	}
 	if ld.cfg.Remote == nil {
-		return place{}, fmt.Errorf("modules of other repositories are not available here: %q", spec)
+		return place{}, fmt.Errorf("modules of other repositories are not available here: %q: copy the module below the folder of the main script (a git submodule is one way)", spec)
 	}
 	fsys, file, err := ld.cfg.Remote(ld.context(), spec)
 	if err != nil {

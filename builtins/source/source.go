@@ -12,6 +12,8 @@
 package source
 
 import (
+	"errors"
+	"fmt"
 	"path"
 
 	"go.starlark.net/starlark"
@@ -66,8 +68,14 @@ not. An include pattern that matches nothing is an error.
 	pages = glob(["**/*.html", "css/**"], exclude = ["drafts/**"], dir = "www")`,
 	func(c *schema.Call, a *globArgs) (starlark.Value, error) {
 		src, err := c.Session().Files.Tree(c, a.Dir, a.Include, a.Exclude)
-		if err != nil {
-			return nil, c.Errorf("%w", err)
+		var wrong *schema.PatternError
+		switch {
+		case errors.As(err, &wrong) && wrong.Exclude:
+			return nil, c.ArgErrorf(fmt.Sprintf("exclude[%d]", wrong.Index), "%w", wrong.Err)
+		case wrong != nil:
+			return nil, c.ArgErrorf(fmt.Sprintf("include[%d]", wrong.Index), "%w", wrong.Err)
+		case err != nil:
+			return nil, c.ArgErrorf("dir", "%w", err)
 		}
 		return sourceArtifact(c, src, "glob "+a.Dir), nil
 	}, schema.Returns("a tree"))

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/labstar/labstar/starlark/schema"
 )
 
 // pattern is a glob over slash-separated paths: "**" stands for any number of
@@ -14,22 +16,25 @@ type pattern struct {
 	used  bool // it matched something
 }
 
-func newPatterns(texts []string) ([]*pattern, error) {
+func newPatterns(texts []string, exclude bool) ([]*pattern, error) {
 	out := make([]*pattern, 0, len(texts))
-	for _, t := range texts {
+	for i, t := range texts {
+		malformed := func(want string) error {
+			return &schema.PatternError{Exclude: exclude, Index: i, Err: fmt.Errorf("malformed pattern %q: %s", t, want)}
+		}
 		p := &pattern{text: t, parts: strings.Split(strings.TrimPrefix(t, "./"), "/")}
 		if n := len(p.parts); n > 1 && p.parts[n-1] == "" {
 			p.parts[n-1] = "**" // "css/" is all of it
 		}
 		for _, part := range p.parts {
 			if _, err := path.Match(part, "x"); err != nil {
-				return nil, fmt.Errorf("malformed pattern %q: want *, ?, [a-z] and **, with \\ before a character that is meant as such", t)
+				return nil, malformed(`want *, ?, [a-z] and **, with \ before a character that is meant as such`)
 			}
 			if part == "" || part == "." || part == ".." {
-				return nil, fmt.Errorf("malformed pattern %q: want a path below the folder, with no empty, \".\" or \"..\" parts", t)
+				return nil, malformed(`want a path below the folder, with no empty, "." or ".." parts`)
 			}
 			if strings.Contains(part, "**") && part != "**" {
-				return nil, fmt.Errorf("malformed pattern %q: ** stands alone between slashes", t)
+				return nil, malformed("** stands alone between slashes")
 			}
 		}
 		out = append(out, p)

@@ -65,10 +65,10 @@ func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (actio
 		return action.Source{}, err
 	}
 	w := &walk{reader: f, root: where, treeContent: treeContent{where.name(), map[action.Digest][]byte{}, map[action.Digest]place{}}}
-	if w.include, err = newPatterns(include); err != nil {
+	if w.include, err = newPatterns(include, false); err != nil {
 		return action.Source{}, err
 	}
-	if w.exclude, err = newPatterns(exclude); err != nil {
+	if w.exclude, err = newPatterns(exclude, true); err != nil {
 		return action.Source{}, err
 	}
 	if fi, err := fs.Stat(where.fsys, where.path); err != nil {
@@ -87,9 +87,9 @@ func (f *files) Tree(c *schema.Call, p string, include, exclude []string) (actio
 	if err != nil {
 		return action.Source{}, err
 	}
-	for _, pat := range w.include {
+	for i, pat := range w.include {
 		if !pat.used {
-			return action.Source{}, fmt.Errorf("no file in %q matches the pattern %q%s", p, pat.text, deeper(pat))
+			return action.Source{}, &schema.PatternError{Index: i, Err: fmt.Errorf("no file in %q matches the pattern %q%s", p, pat.text, deeper(pat))}
 		}
 	}
 	f.record(where.name(), d, action.Tree)

@@ -31,6 +31,17 @@ type Files interface {
 	ReadFile(c *Call, path string) ([]byte, error)
 }
 
+// PatternError is an error of Files.Tree about one of the patterns that it was given.
+type PatternError struct {
+	Exclude bool // it is one of exclude, not of include
+	Index   int
+	Err     error
+}
+
+func (e *PatternError) Error() string { return e.Err.Error() }
+
+func (e *PatternError) Unwrap() error { return e.Err }
+
 // Pins is what lab.lock says.
 type Pins interface {
 	// Get returns the fields locked for name, in the section kind.

@@ -48,6 +48,7 @@ func (a at) serviceAddresses(spec dict) {
 	}
 	a.strings(spec, "loadBalancerSourceRanges", func(e at, s string) {
 		s = strings.TrimSpace(s)
+		e.network(s)
 		if _, err := netip.ParsePrefix(s); err != nil && !a.c.late(s) {
 			hint := ""
 			if ip, err := netip.ParseAddr(s); err == nil {
@@ -209,6 +210,14 @@ func checkNetworkPolicy(a at, d dict) {
 	}
 }
 
+// network reports a network that is written with the address of a machine in it, which
+// servers refuse since 1.36.
+func (a at) network(s string) {
+	if p, err := netip.ParsePrefix(s); err == nil && p.Masked() != p && a.c.versions.Last() >= "1.36" {
+		a.fail(fmt.Sprintf("write %q", p.Masked()), "got %q, which is the address of a machine in the network %s", clip(s), p.Masked())
+	}
+}
+
 func (a at) peer(d dict) {
 	if !has(d, "ipBlock") {
 		if !has(d, "podSelector") && !has(d, "namespaceSelector") {
@@ -228,7 +237,9 @@ func (a at) peer(d dict) {
 		a.key("cidr").fail("", "got %q, want a network such as \"10.0.0.0/8\"", clip(str(block, "cidr")))
 		return
 	}
+	a.key("cidr").network(str(block, "cidr"))
 	a.strings(block, "except", func(e at, s string) {
+		e.network(s)
 		if out, err := netip.ParsePrefix(s); err != nil || !net.Contains(out.Addr()) || out.Bits() <= net.Bits() {
 			e.fail("", "got %q, want a network inside %s", clip(s), net)
 		}

@@ -43,6 +43,7 @@ func (a at) pod(spec dict, restart []string) {
 	a.labels(spec, "nodeSelector", true)
 	a.podSecurity(spec)
 	a.hostPorts(spec)
+	a.sleeps(spec)
 	a.placement(spec)
 }
 

@@ -105,3 +105,18 @@ func (a at) nodeTerm(d dict) {
 		}
 	})
 }
+
+// sleeps reports hooks that sleep longer than a pod has to end.
+func (a at) sleeps(spec dict) {
+	grace, ok := number(spec, "terminationGracePeriodSeconds")
+	if !ok {
+		grace = 30
+	}
+	a.each(spec, "containers", func(c at, d dict) {
+		for _, f := range []string{"postStart", "preStop"} {
+			if n, ok := number(sub(d, "lifecycle", f, "sleep"), "seconds"); ok && (n < 0 || n > grace) {
+				c.keys("lifecycle", f, "sleep", "seconds").fail("", "got %d, want 0 to terminationGracePeriodSeconds, %d", n, grace)
+			}
+		}
+	})
+}

@@ -13,6 +13,14 @@ func service(spec string) string {
 	return "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: " + spec + "\n"
 }
 
+func limits(list string) string {
+	return "apiVersion: v1\nkind: LimitRange\nmetadata: {name: l}\nspec: {limits: [" + list + "]}\n"
+}
+
+func quota(hard string) string {
+	return "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q}\nspec: {hard: " + hard + "}\n"
+}
+
 func job(spec string) string {
 	return "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\nspec: " + spec + "\n"
 }
@@ -57,10 +65,19 @@ func TestServerRefuses(t *testing.T) {
 		job(`{podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [0]}}]}, template: {spec: {restartPolicy: Never, containers: [{name: x, image: x}]}}}`):                           `onExitCodes.values[0]: got 0`,
 		job(`{podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [1]}}]}, template: {spec: {restartPolicy: OnFailure, containers: [{name: x, image: x}]}}}`):                       `got "OnFailure" with a podFailurePolicy, want "Never"`,
 		autoscaler(`metrics: [{type: Resource, pods: {metric: {name: q}, target: {type: AverageValue, averageValue: 1}}}]`):                                                                                      `metrics[0].pods: got pods with type "Resource", want resource`,
-		autoscaler(`metrics: [{type: Resource}]`):                                           `resource is missing`,
-		autoscaler(`behavior: {scaleUp: {stabilizationWindowSeconds: 5000}}`):               `got 5000, want 0 to 3600`,
-		definition(`{type: object, properties: {spec: {properties: {a: {type: string}}}}}`): `properties.spec: type is missing`,
-		definition(`{type: object, properties: {a: {type: text}}}`):                         `got "text", want one of "array"`,
+		autoscaler(`metrics: [{type: Resource}]`):                                                                                                         `resource is missing`,
+		autoscaler(`behavior: {scaleUp: {stabilizationWindowSeconds: 5000}}`):                                                                             `got 5000, want 0 to 3600`,
+		pod(`{containers: [{name: x, image: x, lifecycle: {preStop: {sleep: {seconds: 31}}}}]}`):                                                          `sleep.seconds: got 31, want 0 to terminationGracePeriodSeconds, 30`,
+		pod(`{containers: [{name: x, image: x}], volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: t, expirationSeconds: 60}}]}}]}`): `expirationSeconds: got 60, want 600 or more`,
+		service(`{type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.1/8], ports: [{port: 80}]}`):                                                      `hint: write "10.0.0.0/8"`,
+		limits(`{type: Container, min: {cpu: 2}, max: {cpu: "1"}}`):                                                                                       `limits[0].min.cpu: got 2, more than max, 1`,
+		limits(`{type: Container, min: {cpu: 500m}, defaultRequest: {cpu: 100m}}`):                                                                        `min.cpu: got 500m, more than defaultRequest, 100m`,
+		limits(`{type: Pod, default: {cpu: 2}}`):                                                                                                          `got default with type "Pod"`,
+		quota(`{pods: 1500m}`):                                                                                                                            `hard.pods: got 1500m, want a whole number`,
+		quota(`{deployments: 3}`):                                                                                                                         `"count/deployments"`,
+		quota(`{requests.cpus: 3}`):                                                                                                                       `(did you mean "requests.cpu"?)`,
+		definition(`{type: object, properties: {spec: {properties: {a: {type: string}}}}}`):                                                               `properties.spec: type is missing`,
+		definition(`{type: object, properties: {a: {type: text}}}`):                                                                                       `got "text", want one of "array"`,
 		`apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: np}
@@ -95,6 +112,9 @@ func TestServerTakes(t *testing.T) {
 		pod(`{containers: [{name: x, image: x, securityContext: {seccompProfile: {type: Localhost, localhostProfile: a/b.json}}}]}`),
 		service(`{type: NodePort, ports: [{port: 53, name: a, nodePort: 30053}, {port: 53, name: b, nodePort: 30053, protocol: UDP}]}`),
 		service(`{selector: {app: p}, ports: [{port: 80}]}`) + "---\n" + strings.Replace(pod(`{containers: [{name: x, image: x}]}`), "{name: p,", "{name: p, namespace: default,", 1),
+		pod(`{terminationGracePeriodSeconds: 5, containers: [{name: x, image: x, lifecycle: {preStop: {sleep: {seconds: 5}}}}]}`),
+		limits(`{type: Container, default: {cpu: 500m}, defaultRequest: {cpu: 0.1}, max: {cpu: "1"}}, {type: PersistentVolumeClaim, min: {storage: 1Gi}}`),
+		quota(`{pods: 1k, services: "2", cpu: 1, limits.memory: 2Gi, requests.storage: 1Ti, services.nodeports: 0, requests.hugepages-2Mi: 4Mi, count/deployments.apps: 2, requests.nvidia.com/gpu: 1, gold.storageclass.storage.k8s.io/requests.storage: 1Ti}`),
 		definition(`{type: object, properties: {a: {x-kubernetes-int-or-string: true}, b: {x-kubernetes-preserve-unknown-fields: true}, c: {type: array, items: {type: string}}, d: {type: object, additionalProperties: {type: integer}}}}`),
 		`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

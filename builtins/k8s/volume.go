@@ -86,6 +86,9 @@ func (a at) volumeSource(kind string, d dict) {
 					s.key(k).items(sub(d, k))
 				}
 			}
+			if n, ok := number(sub(d, "serviceAccountToken"), "expirationSeconds"); ok && n < 600 {
+				s.keys("serviceAccountToken", "expirationSeconds").fail("", "got %d, want 600 or more", n)
+			}
 			s.one(d, []string{"configMap", "secret", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"})
 		})
 	}

@@ -36,6 +36,8 @@ func init() {
 		"HorizontalPodAutoscaler":  checkAutoscaler,
 		"PodDisruptionBudget":      checkBudget,
 		"PriorityClass":            checkPriority,
+		"LimitRange":               checkLimits,
+		"ResourceQuota":            checkQuota,
 		"CustomResourceDefinition": checkDefinition,
 	}
 }

@@ -85,12 +85,20 @@ func (im *image) setLoaders() error {
 
 // checkBoot looks at what a disk with a loader needs.
 func (im *image) checkBoot() error {
-	if len(im.loaders) == 0 {
-		return nil
-	}
 	c, a := im.c, im.a
 	var errs []error
 	add := func(e *schema.Error) { errs = append(errs, e) }
+	if len(im.loaders) == 0 {
+		for _, unused := range []struct {
+			arg   string
+			given bool
+		}{{"initrd", a.Initrd != nil}, {"cmdline", a.Cmdline != ""}, {"entries", len(a.Entries) > 0}, {"timeout", a.Timeout != nil}} {
+			if unused.given {
+				add(c.ArgErrorf(unused.arg, "got it and no loader, which alone would use it").WithHint("give loader, as \"systemd-boot\", or leave it out"))
+			}
+		}
+		return errors.Join(errs...)
+	}
 	switch {
 	case len(im.entries) == 0:
 		add(c.ArgErrorf("loader", "got a loader and no kernel that it could boot").WithHint("give kernel or entries"))

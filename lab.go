@@ -109,7 +109,7 @@ func named(targets []Target) []history.Named {
 
 // Load evaluates the script file, a path relative to the script's folder. It
 // runs nothing, opens no connection and writes nothing. Errors of the script are
-// host.Errors.
+// host.Errors; those of a context that has ended wrap its error and its cause.
 func (l *Labstar) Load(ctx context.Context, file string) (*Lab, error) {
 	return l.load(ctx, file, "")
 }

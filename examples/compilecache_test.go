@@ -4,14 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // kernelScript builds a tiny kernel with kernel()'s own script, or parts of one, with
@@ -335,47 +332,23 @@ func BenchmarkCompileCache(b *testing.B) {
 }
 
 // BenchmarkCompileCacheEmpty is what the compile cache costs where it has nothing yet:
-// the same kernel with an empty cache and without one, both at the same time and each
-// on a processor of its own, which the next pair swaps, so that what else the machine
-// does slows both. The median of the pairs counts; run it with -benchtime 4x or more.
+// the same kernel with an empty cache and without one.
 func BenchmarkCompileCacheEmpty(b *testing.B) {
 	l := benchLab(b)
-	var cpus unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &cpus); err != nil || !cpus.IsSet(0) || !cpus.IsSet(1) {
-		b.Skip("needs the first two processors of the machine")
+	with, without := kernelLab(b, l.store), kernelLab(b, l.store)
+	with.kernel("sources", `_kernel(_linux, "off", "80")`, "LABSTAR_COMPILE_CACHE=off") // everything fetched
+	var n, made, plain string
+	sideBySide(b, func(int) { n = fmt.Sprint(time.Now().UnixNano()) },
+		func(int) {
+			var c compiled
+			if made, c, _ = with.kernel("one", fmt.Sprintf("_kernel(_linux, %q, %q)", n+"with", n)); c.hits != 0 {
+				b.Errorf("got %d objects from the cache, want an empty one", c.hits)
+			}
+		},
+		func(int) {
+			plain, _, _ = without.kernel("one", fmt.Sprintf("_kernel(_linux, %q, %q)", n+"without", n), "LABSTAR_COMPILE_CACHE=off")
+		})
+	if made != plain {
+		b.Errorf("got %s with the cache, want %s as without it", made, plain)
 	}
-	labs := [2]*lab{kernelLab(b, l.store), kernelLab(b, l.store)}
-	labs[0].kernel("sources", `_kernel(_linux, "off", "80")`, "LABSTAR_COMPILE_CACHE=off") // everything fetched
-	var ratios []float64
-	for b.Loop() {
-		n := fmt.Sprint(time.Now().UnixNano())
-		var digests [2]string // without the cache, with it
-		var took [2]time.Duration
-		var both sync.WaitGroup
-		for i, env := range [2][]string{{"LABSTAR_COMPILE_CACHE=off"}, nil} {
-			cpu := (i + len(ratios)) % 2
-			both.Go(func() {
-				runtime.LockOSThread() // for good: the thread ends with its affinity
-				var one unix.CPUSet
-				one.Set(cpu)
-				if err := unix.SchedSetaffinity(0, &one); err != nil {
-					b.Error(err)
-					return
-				}
-				var c compiled
-				digests[i], c, took[i] = labs[i].kernel("one", fmt.Sprintf("_kernel(_linux, %q, %q)", fmt.Sprint(n, i), n), env...)
-				if c.hits != 0 {
-					b.Errorf("got %d objects from the cache, want an empty one", c.hits)
-				}
-			})
-		}
-		both.Wait()
-		if digests[0] != digests[1] || digests[0] == "" {
-			b.Fatalf("got %s with the cache, want %s as without it", digests[1], digests[0])
-		}
-		ratios = append(ratios, took[1].Seconds()/took[0].Seconds())
-		b.Logf("with an empty cache %.1f s, without %.1f s: %.3f", took[1].Seconds(), took[0].Seconds(), ratios[len(ratios)-1])
-	}
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(ratios), "ratio")
 }

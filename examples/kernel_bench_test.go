@@ -44,17 +44,13 @@ def config(version):
 const chrootMake = `export HOME=/build LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1577836800 ARCH=x86_64 KCONFIG_NOTIMESTAMP=1 \
 	KBUILD_BUILD_USER=labstar KBUILD_BUILD_HOST=labstar KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP="Wed Jan  1 00:00:00 UTC 2020"
 cd /build
-make -s -j2 -C /in/source O=/build bzImage </dev/null`
+make -s -j$(nproc) -C /in/source O=/build bzImage </dev/null`
 
 // Compiling tinyconfig, against plain make in a chroot of the same toolchain with
 // the same configuration; neither has a compile cache.
 func BenchmarkKernelCold(b *testing.B) {
 	l, chroot := benchKernel(b)
-	same := func() {
-		b.Helper()
-		must(b, l.dir, "cmp", "out/linux", "root/build/arch/x86/boot/bzImage")
-	}
-	versus(b, 3, func(int) {
+	sideBySide(b, func(int) {
 		version := fmt.Sprintf("-b%d", time.Now().UnixNano())
 		l.writeScript("cold.star", fmt.Sprintf("load(\"parts.star\", _config = \"config\")\nconfig = _config(%q)\nlinux = kernel(config)\n", version))
 		l.run("cold.star", "config")
@@ -62,7 +58,7 @@ func BenchmarkKernelCold(b *testing.B) {
 	},
 		func(int) { l.quiet("cold.star", "linux") },
 		func(int) { chroot(chrootMake) })
-	same()
+	must(b, l.dir, "cmp", "out/linux", "root/build/arch/x86/boot/bzImage")
 }
 
 // The same kernel when nothing changed, against make in its up-to-date tree.

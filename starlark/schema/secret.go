@@ -17,8 +17,27 @@ type Secret struct {
 	Site []action.Frame // of the call that named it
 }
 
-// String is how the script names it.
-func (s *Secret) String() string { return fmt.Sprintf("secret(%q)", s.Name) }
+// String is how the script names it, and an invisible mark (U+2060, a word joiner):
+// a string that was made with it is no argument, see checkSecrets.
+func (s *Secret) String() string { return fmt.Sprintf("secret(%q)", s.Name) + secretMark }
+
+const secretMark = "\u2060"
+
+// checkSecrets reports a secret in a string: what it stands for is nowhere in the
+// evaluation, so the string would say secret("x") for ever.
+func (u *unpacker) checkSecrets(at *path, s string) bool {
+	end := strings.Index(s, `")`+secretMark)
+	if end < 0 {
+		return false
+	}
+	start := strings.LastIndex(s[:end], `secret("`)
+	if start < 0 {
+		return false
+	}
+	e := u.fail(at, "got a string with %s in it: its value is never known to the script", s[start:end+2])
+	e.Hint = "give the secret itself, to an argument that takes one; the texts of a Kubernetes Secret take lists, as [\"user:\", secret(\"x\")]"
+	return true
+}
 
 // Type returns "secret".
 func (s *Secret) Type() string { return "secret" }

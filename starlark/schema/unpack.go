@@ -182,6 +182,9 @@ func isString(v starlark.Value) bool { _, ok := v.(starlark.String); return ok }
 
 // checkTokens reports a token where none, or none of a path, may stand.
 func (u *unpacker) checkTokens(at *path, s string, late bool) {
+	if u.checkSecrets(at, s) {
+		return
+	}
 	scope := u.call.session.Scope
 	if scope == nil || !suspicious(s) {
 		return

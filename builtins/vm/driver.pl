@@ -141,10 +141,10 @@ sub dead {
     my $seen = substr($console, $at);
     for my $sign (all(\%opt, 'fatal')) {
         next unless $seen =~ /$sign/m;
-        my $line = $&;
         my $until = now() + 1;
         while (now() < $until && pump(0.2)) { }
-        return "the machine said \"$line\"";
+        substr($console, $at) =~ /$sign/m; # its line may have come in pieces
+        return "the machine said \"$&\"";
     }
     return '' if $con;
     reaped() or stop();

@@ -16,7 +16,7 @@ sub hear {
 }
 if ($how eq 'broken') { print STDERR "qemu: -device nonsense: no such device\n"; exit 1 }
 utter("\e[2J\e[1;1HLoading \e[32mkernel\e[0m\n");
-if ($how eq 'panic') { utter("[    1.0] Kernel panic - not syncing: VFS: no root\n[    1.1] ---[ end ]---\n"); sleep 60 }
+if ($how eq 'panic') { utter("[    1.0] Kernel panic - not syncing: VFS: no"); select(undef, undef, undef, 0.3); utter(" root\n[    1.1] ---[ end ]---\n"); sleep 60 }
 if ($how eq 'off') { exit 0 }
 if ($how eq 'crash') { kill 'SEGV', $$; sleep 1 }
 while (1) {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/labstar/labstar/internal/registry/registrytest"
 )
@@ -101,29 +100,12 @@ func sshServer(t *testing.T, socket string) string {
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "sshd_config"))
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	me := tool(t, "id", "-un")
-	for range 50 {
-		if c, err := net.Dial("tcp", address); err == nil {
+	registrytest.Serve(t, exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "sshd_config")), func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
 			_ = c.Close()
-			return strings.TrimSpace(me) + "@engine"
 		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	text, _ := os.ReadFile(filepath.Join(dir, "log"))
-	t.Fatalf("sshd did not start:\n%s", text)
-	return ""
+		return err == nil
+	})
+	return strings.TrimSpace(tool(t, "id", "-un")) + "@engine"
 }

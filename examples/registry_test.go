@@ -298,29 +298,9 @@ func startContainerd(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "s")
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
 	cmd := exec.Command("containerd", "--config", os.DevNull, "--root", filepath.Join(dir, "root"), "--state", filepath.Join(dir, "state"), "--address", socket)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-	})
-	for range 100 {
-		if exec.Command("ctr", "-a", socket, "version").Run() == nil {
-			return socket
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	b, _ := os.ReadFile(log.Name())
-	t.Fatalf("containerd did not start:\n%s", b)
-	return ""
+	registrytest.Serve(t, cmd, func() bool { return exec.Command("ctr", "-a", socket, "version").Run() == nil })
+	return socket
 }
 
 // containerd is given an image whole, of the next one what it lacks, and pulls from

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/labstar/labstar/internal/config"
+	"github.com/labstar/labstar/internal/registry/registrytest"
 )
 
 // sharedStore is the store that survives between runs on one machine.
@@ -155,28 +156,8 @@ func startDocker(t testing.TB, flags ...string) {
 	socket := "unix://" + dir + "/docker.sock"
 	cmd := exec.Command("dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", socket)
 	cmd.Args = append(cmd.Args, flags...)
-	log, err := os.Create(dir + "/log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv("DOCKER_HOST", socket)
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-	})
-	for range 100 {
-		if exec.Command("docker", "info").Run() == nil {
-			return
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	b, _ := os.ReadFile(dir + "/log")
-	t.Fatalf("dockerd did not start:\n%s", b)
+	registrytest.Serve(t, cmd, func() bool { return exec.Command("docker", "info").Run() == nil })
 }
 
 // edit replaces text in a file of the lab.

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -211,31 +210,14 @@ func testLogin(t *testing.T, proxy string, objects []*cluster.Object) {
 	}
 	cmd := exec.Command(proxy)
 	cmd.Env = env
-	log, err := os.Create(filepath.Join(secrets, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if b, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("oauth2-proxy: %s", b)
-		}
-	})
 	site := "http://127.0.0.1:" + port
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if resp, err := http.Get(site + "/ping"); err == nil { // what the readiness probe asks
+	registrytest.Serve(t, cmd, func() bool {
+		resp, err := http.Get(site + "/ping") // what the readiness probe asks
+		if err == nil {
 			resp.Body.Close()
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatal(err)
 		}
-	}
+		return err == nil
+	})
 	visit := func(user, password string) (int, string) {
 		jar, err := cookiejar.New(nil)
 		if err != nil {

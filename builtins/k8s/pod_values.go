@@ -85,22 +85,14 @@ func (a at) placement(spec dict) {
 func (a at) nodeTerm(d dict) {
 	a.each(d, "matchExpressions", func(e at, d dict) {
 		op, values := str(d, "operator"), list(d, "values")
-		switch op {
-		case "In", "NotIn":
-			if len(values) == 0 {
-				e.fail("", "values is missing or empty: %s needs some", op)
-			}
-		case "Exists", "DoesNotExist":
-			if len(values) > 0 {
-				e.key("values").fail("leave it out", "got values with operator %q", op)
-			}
-		case "Gt", "Lt":
-			if len(values) != 1 {
-				e.fail("", "got %d values with operator %q, want one", len(values), op)
-			} else if s, ok := values[0].(string); ok && !a.c.late(s) {
-				if _, err := strconv.ParseInt(s, 10, 64); err != nil {
-					e.key("values").index(0).fail("", "got %q with operator %q, want a whole number in quotes", clip(s), op)
-				}
+		if e.among(op, values) || op != "Gt" && op != "Lt" {
+			return
+		}
+		if len(values) != 1 {
+			e.fail("", "got %d values with operator %q, want one", len(values), op)
+		} else if s, ok := values[0].(string); ok && !a.c.late(s) {
+			if _, err := strconv.ParseInt(s, 10, 64); err != nil {
+				e.key("values").index(0).fail("", "got %q with operator %q, want a whole number in quotes", clip(s), op)
 			}
 		}
 	})

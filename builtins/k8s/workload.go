@@ -118,24 +118,31 @@ func (a at) labelSelector(sel dict) {
 	a.labels(sel, "matchLabels", true)
 	a.each(sel, "matchExpressions", func(e at, d dict) {
 		op, values := str(d, "operator"), list(d, "values")
-		switch op {
-		case "In", "NotIn":
-			if len(values) == 0 {
-				e.fail("", "values is missing or empty: %s needs some", op)
-			}
-		case "Exists", "DoesNotExist":
-			if len(values) > 0 {
-				e.key("values").fail("leave it out", "got values with operator %q", op)
-			}
-		default:
-			if op != "" {
-				e.key("operator").fail("", "got %q, want one of \"In\", \"NotIn\", \"Exists\", \"DoesNotExist\"%s", op, didYouMean(op, []string{"In", "NotIn", "Exists", "DoesNotExist"}))
-			}
+		if !e.among(op, values) && op != "" {
+			e.key("operator").fail("", "got %q, want one of \"In\", \"NotIn\", \"Exists\", \"DoesNotExist\"%s", op, didYouMean(op, []string{"In", "NotIn", "Exists", "DoesNotExist"}))
 		}
 		if k := str(d, "key"); k != "" && len(validation.IsQualifiedName(k)) > 0 {
 			e.key("key").fail("", "got the key %q, want [PREFIX/]NAME", clip(k))
 		}
 	})
+}
+
+// among checks the values of the operators that labels and nodes have in common, and
+// reports whether this is one.
+func (a at) among(op string, values []any) bool {
+	switch op {
+	case "In", "NotIn":
+		if len(values) == 0 {
+			a.fail("", "values is missing or empty: %s needs some", op)
+		}
+	case "Exists", "DoesNotExist":
+		if len(values) > 0 {
+			a.key("values").fail("leave it out", "got values with operator %q", op)
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 var always = []string{"Always", ""}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,7 +34,7 @@ type layerInfo struct {
 
 // layerOp writes a tree as a layer: a tar with the tree's owners, modes and
 // extended attributes, sorted, every time being the same constant.
-var layerOp = &action.Op{Name: "oci/layer", Version: 2, Run: runLayer}
+var layerOp = &action.Op{Name: "oci/layer", Version: 3, Run: runLayer}
 
 var mediaTypes = map[compress.Format]types.MediaType{
 	compress.Gzip: types.OCILayer, compress.Zstd: types.OCILayerZStd, compress.None: types.OCIUncompressedLayer,
@@ -115,6 +116,13 @@ func copyBlob(ctx context.Context, content action.Content, w io.Writer, d action
 		return err
 	}
 	defer b.Close()
-	_, err = io.Copy(w, b)
+	buf := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	_, err = io.CopyBuffer(w, struct{ io.Reader }{b}, buf[:]) // Reader alone: a file's WriteTo takes small pieces
 	return err
 }
+
+// copyBuffer is how much is read at once, in bytes: eight times what io.Copy takes.
+const copyBuffer = 256 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}

@@ -9,7 +9,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/zstd"
+
+	"github.com/labstar/labstar/internal/format/zstd"
 )
 
 // NewParallel is NewWriter on all cores, for None, Gzip and Zstd. The content is
@@ -26,11 +27,7 @@ func NewParallel(w io.Writer, f Format) (io.WriteCloser, error) {
 		}
 		return newParallel(w, gzipBlock, gzipWindow, &deflater{}), nil
 	case Zstd:
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithZeroFrames(true))
-		if err != nil {
-			return nil, err
-		}
-		return newParallel(w, zstdBlock, 0, &framer{e}), nil
+		return newParallel(w, zstd.MaxFrame, 0, framer{}), nil
 	}
 	return nil, fmt.Errorf("got compression %q, want none, gzip or zstd", f)
 }
@@ -40,8 +37,6 @@ const (
 	gzipBlock = 1 << 20
 	// gzipWindow is how far back deflate refers: a block starts with what was before.
 	gzipWindow = 32 << 10
-	// zstdBlock is a frame, which refers to nothing before it.
-	zstdBlock = 4 << 20
 )
 
 // gzipHeader has no name, no time and an unknown system.
@@ -228,13 +223,18 @@ func (d *deflater) trailer() []byte {
 		byte(d.size), byte(d.size >> 8), byte(d.size >> 16), byte(d.size >> 24)}
 }
 
-// framer makes zstd frames.
-type framer struct{ e *zstd.Encoder }
+// framer makes zstd frames, each of which refers to nothing before it.
+type framer struct{}
 
-func (f *framer) sum([]byte) {}
+// frames are encoders to be used again.
+var frames = sync.Pool{New: func() any { return zstd.NewEncoder() }}
 
-func (f *framer) block(dst, _, data []byte, _ bool) ([]byte, error) {
-	return f.e.EncodeAll(data, dst), nil
+func (framer) sum([]byte) {}
+
+func (framer) block(dst, _, data []byte, _ bool) ([]byte, error) {
+	e := frames.Get().(*zstd.Encoder)
+	defer frames.Put(e)
+	return e.AppendFrame(dst, data), nil
 }
 
-func (f *framer) trailer() []byte { return nil }
+func (framer) trailer() []byte { return nil }

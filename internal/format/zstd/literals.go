@@ -1,6 +1,10 @@
 package zstd
 
-import "github.com/klauspost/compress/huff0"
+import (
+	"errors"
+
+	"github.com/klauspost/compress/huff0"
+)
 
 // The kinds of a block's literals (RFC 8878, 3.1.1.3.1.1).
 const (
@@ -26,7 +30,7 @@ func (e *Encoder) appendLiterals(dst, lits []byte) []byte {
 		out, reused, err = huff0.Compress1X(lits, &e.lits)
 	}
 	switch {
-	case err == huff0.ErrUseRLE:
+	case errors.Is(err, huff0.ErrUseRLE):
 		return append(appendPlainHeader(dst, rleLiterals, len(lits)), lits[0])
 	case err != nil || len(out)+5 >= len(lits):
 		// The table that a later block may use is the last that was written.

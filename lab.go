@@ -154,13 +154,8 @@ func (l *Labstar) evaluate(ctx context.Context, pins *lock.Pins, file, text stri
 
 // hostConfig is what an evaluation may use; end is called after it.
 func (l *Labstar) hostConfig(pins *lock.Pins, file, text string) (cfg host.Config, end func()) {
-	cfg = host.Config{
-		FS: l.files, Stdlib: l.stdlib, Remote: l.remote, Builtins: l.builtins,
-		Limits: l.limits, Print: l.print, Pins: pins,
-	}
-	end = func() {}
+	cfg, end = l.bareConfig(pins), func() {}
 	if l.files == nil {
-		cfg.FS, cfg.Dir = os.DirFS(l.dir), l.dir
 		// Without a store, or with a broken one, files are read; the build tells.
 		if st, err := l.openStore(); err == nil {
 			cache := readStatCache(st, l.dir)
@@ -171,6 +166,18 @@ func (l *Labstar) hostConfig(pins *lock.Pins, file, text string) (cfg host.Confi
 		cfg.FS, cfg.Dir, cfg.StatCache = withText(cfg.FS, file, text), "", nil
 	}
 	return cfg, end
+}
+
+// bareConfig is what an evaluation may use that remembers no files.
+func (l *Labstar) bareConfig(pins *lock.Pins) host.Config {
+	cfg := host.Config{
+		FS: l.files, Stdlib: l.stdlib, Remote: l.remote, Builtins: l.builtins,
+		Limits: l.limits, Print: l.print, Pins: pins,
+	}
+	if l.files == nil {
+		cfg.FS, cfg.Dir = os.DirFS(l.dir), l.dir
+	}
+	return cfg
 }
 
 // newTarget makes the target of a public global that holds artifacts.

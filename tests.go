@@ -1,13 +1,16 @@
 package labstar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path"
 	"slices"
 
 	"github.com/labstar/labstar/action"
+	"github.com/labstar/labstar/internal/lock"
 	"github.com/labstar/labstar/starlark/schema"
+	"github.com/labstar/labstar/starlark/startest"
 )
 
 // withoutTests returns the targets less the tests in them.
@@ -68,6 +71,17 @@ func (lab *Lab) Tests(patterns ...string) ([]Target, error) {
 		}
 	}
 	return slices.DeleteFunc(all, func(t Target) bool { return !picked[t.Name] }), errors.Join(errs...)
+}
+
+// RecipeTests evaluates a file of tests, NAME_test.star, which has the module assert,
+// and returns its functions test_…, to be run in any choice. They build nothing.
+func (l *Labstar) RecipeTests(ctx context.Context, file string) ([]startest.Test, error) {
+	locked, err := l.readLock()
+	if err != nil {
+		return nil, err
+	}
+	cfg := l.bareConfig(lock.NewPins(locked))
+	return startest.Tests(ctx, cfg, cfg.FS, file)
 }
 
 func (lab *Lab) noTest(name string, names []string) error {

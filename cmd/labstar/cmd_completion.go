@@ -218,6 +218,16 @@ func sticks() []candidate {
 // testCandidates are the tests of the script that are not on the line yet.
 func (a *app) testCandidates(ctx context.Context, file string, given []string) []candidate {
 	var list []candidate
+	if isRecipeTest(file) {
+		a.err = io.Discard // as withLab
+		tests, _ := a.recipeTests(ctx, file, nil)
+		for _, t := range tests {
+			if !slices.Contains(given, t.Name) {
+				list = append(list, candidate{t.Name, t.Site.String()})
+			}
+		}
+		return list
+	}
 	a.withLab(ctx, file, func(lab *labstar.Lab) {
 		tests, err := lab.Tests()
 		if err != nil {

@@ -25,10 +25,15 @@ if none are named. A name may be a pattern: 'boot*'. Of a target that is a dict 
 tests, "boots.uefi" is one and "boots" are all.
 
 A test that passed is not run again until something that it sees changes. One that
-fails does not keep the others from running.`,
+fails does not keep the others from running.
+
+A file NAME_test.star tests a recipe: its functions test_… are run, each by itself, with
+assert.eq(got, want), assert.ne, assert.true, assert.contains(in, what) and
+assert.fails(function, pattern). They build nothing.`,
 		examples: `
 labstar test
 labstar test examples/usbstick/lab.star 'boot*'
+labstar test lib/web_test.star 'test_page*'
 labstar test --list
 labstar test --junit report.xml --quiet`,
 		setup: func(a *app, fs *pflag.FlagSet) runner {
@@ -84,6 +89,9 @@ func (o *testOptions) run(ctx context.Context, args []string) (err error) {
 	file, patterns := splitFile(args)
 	if o.jobs < 1 {
 		return usagef("test", "--jobs: got %d, want at least 1", o.jobs)
+	}
+	if isRecipeTest(file) {
+		return o.runRecipe(ctx, file, patterns)
 	}
 	o.keepGoing = !o.failFast
 	ls, lab, err := o.open(ctx, file)

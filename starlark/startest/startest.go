@@ -26,11 +26,11 @@ import (
 	"maps"
 	"path"
 	"strings"
-	"testing"
 	"time"
 
 	"go.starlark.net/starlark"
 
+	"github.com/labstar/labstar/action"
 	"github.com/labstar/labstar/starlark/host"
 )
 
@@ -43,9 +43,21 @@ type Result struct {
 	Elapsed time.Duration
 }
 
+// T is what Run needs of *testing.T, which it is: named here, so that a program that
+// runs recipes' tests does not have the package testing in it.
+type T[Sub any] interface {
+	Helper()
+	Context() context.Context
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Error(...any)
+	Log(...any)
+	Run(string, func(Sub)) bool
+}
+
 // Run runs the test files in fsys whose path or base name matches the pattern,
-// each test as a subtest of t. It fails if there are none.
-func Run(t *testing.T, cfg host.Config, fsys fs.FS, pattern string) {
+// each test as a subtest of t, a *testing.T. It fails if there are none.
+func Run[TB T[TB]](t TB, cfg host.Config, fsys fs.FS, pattern string) {
 	t.Helper()
 	results, err := Files(t.Context(), cfg, fsys, pattern)
 	if err != nil {
@@ -55,7 +67,7 @@ func Run(t *testing.T, cfg host.Config, fsys fs.FS, pattern string) {
 		t.Fatalf("no tests in files that match %q", pattern)
 	}
 	for _, r := range results {
-		t.Run(r.File+"/"+r.Name, func(t *testing.T) {
+		t.Run(r.File+"/"+r.Name, func(t TB) {
 			for _, line := range r.Output {
 				t.Log(line)
 			}
@@ -99,29 +111,52 @@ func Files(ctx context.Context, cfg host.Config, fsys fs.FS, pattern string) ([]
 // Functions runs the functions test_… of one file, in their order. A file that
 // can't be evaluated is one failed result.
 func Functions(ctx context.Context, cfg host.Config, fsys fs.FS, file string) []Result {
-	var out []string
-	cfg = configure(cfg, fsys, &out)
 	start := time.Now()
-	mod, err := host.Load(ctx, cfg, file)
+	tests, err := Tests(ctx, cfg, fsys, file)
 	if err != nil {
-		return []Result{{File: file, Name: "load", Err: err, Output: out, Elapsed: time.Since(start)}}
+		return []Result{{File: file, Name: "load", Err: err, Elapsed: time.Since(start)}}
 	}
 	var results []Result
+	for _, t := range tests {
+		results = append(results, t.Run(ctx))
+	}
+	return results
+}
+
+// Test is a function test_… of a file.
+type Test struct {
+	File string
+	Name string
+	Site action.Frame // where it is defined
+	Run  func(context.Context) Result
+}
+
+// Tests evaluates one file and returns its functions test_…, in their order. It is
+// an error if there are none.
+func Tests(ctx context.Context, cfg host.Config, fsys fs.FS, file string) ([]Test, error) {
+	var out []string
+	cfg = configure(cfg, fsys, &out)
+	mod, err := host.Load(ctx, cfg, file)
+	if err != nil {
+		return nil, err
+	}
+	var tests []Test
 	for _, g := range mod.Globals {
 		fn, ok := g.Value.(starlark.Callable)
 		if !ok || !strings.HasPrefix(g.Name, "test_") {
 			continue
 		}
-		out = nil
-		start := time.Now()
-		_, err := mod.Call(ctx, fn)
-		results = append(results, Result{File: file, Name: g.Name, Err: err, Output: out, Elapsed: time.Since(start)})
+		tests = append(tests, Test{file, g.Name, g.Site, func(ctx context.Context) Result {
+			out = nil
+			start := time.Now()
+			_, err := mod.Call(ctx, fn)
+			return Result{File: file, Name: g.Name, Err: err, Output: out, Elapsed: time.Since(start)}
+		}})
 	}
-	if len(results) == 0 {
-		err := errors.New(file + " has no functions named test_…: add one, or end the file's name otherwise")
-		results = append(results, Result{File: file, Name: "load", Err: err})
+	if len(tests) == 0 {
+		return nil, errors.New(file + " has no functions named test_…: add one, or end the file's name otherwise")
 	}
-	return results
+	return tests, nil
 }
 
 // configure adds assert and gathers what is printed.

@@ -38,7 +38,9 @@ var notStarlark = map[string]string{
 	"global": "a function can't change a global: return the value",
 	"yield":  "return a list",
 	"is":     "use ==",
-	"assert": `use if not …: fail("message")`,
+	"assert": `use if not …: fail("message")`, // but see resolveErrors
+	"struct": "use a dict, or a function that returns one",
+	"json":   "labs have no module json: write the text with % or format, or keep it in a file",
 	"del":    "use dict.pop or list.pop",
 	"async":  "actions run side by side by themselves",
 	"await":  "actions run side by side by themselves",
@@ -107,10 +109,15 @@ func (ld *loader) resolveErrors(m *module, err error) error {
 		case strings.HasPrefix(re.Msg, "undefined: "):
 			name, _, _ := strings.Cut(strings.TrimPrefix(re.Msg, "undefined: "), " ")
 			e.Msg = "undefined: " + name
+			e.Hint = notStarlark[name]
+			if name == "assert" && strings.HasSuffix(m.name(), "_test.star") {
+				e.Hint = "this is a file of tests: labstar test " + m.name()
+			}
+			if e.Hint != "" {
+				break
+			}
 			if s := schema.Suggest(name, ld.visible(m, line)); s != "" {
 				e.Msg += fmt.Sprintf(" (did you mean %q?)", s)
-			} else {
-				e.Hint = notStarlark[name]
 			}
 		case strings.Contains(re.Msg, "while loops"):
 			e.Hint = notStarlark["while"]
@@ -248,6 +255,8 @@ func (ld *loader) missing(p place, err error, from *Error) error {
 	switch meant := schema.Suggest(path.Base(p.path), near); {
 	case meant != "":
 		es[0].Msg += fmt.Sprintf(" (did you mean %q?)", place{p.fsys, p.prefix, path.Join(dir, meant)}.name())
+	case p.prefix == "" && strings.Contains(p.path, ":"): // as Bazel's labels
+		es[0].Hint = fmt.Sprintf("a module is named by its path, as in load(%q, …)", "/"+path.Clean("/"+strings.ReplaceAll(p.path, ":", "/")))
 	case len(near) > 0:
 		es[0].Hint = "there are: " + strings.Join(near[:min(len(near), 20)], ", ")
 	case from.Line == 0:

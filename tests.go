@@ -53,39 +53,62 @@ func (lab *Lab) Tests(patterns ...string) ([]Target, error) {
 	if len(patterns) == 0 {
 		return all, nil
 	}
+	picked, err := pickTests(lab.File, names, in, patterns)
+	if picked == nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(t Target) bool { return !picked[t.Name] }), err
+}
+
+// pickTests returns which of a file's tests the patterns name; in has the target of
+// each where there are targets. It is nil if a pattern is none.
+func pickTests(file string, names []string, in map[string]string, patterns []string) (map[string]bool, error) {
 	picked := map[string]bool{}
 	var errs []error
 	for _, p := range patterns {
 		found := false
-		for _, t := range all {
-			match, err := path.Match(p, t.Name)
+		for _, name := range names {
+			match, err := path.Match(p, name)
 			if err != nil {
 				return nil, &TargetError{fmt.Sprintf("got the pattern %q, want a name, or one with *, ? and [a-z]", p)}
 			}
-			if match || p == in[t.Name] {
-				picked[t.Name], found = true, true
+			if target, ok := in[name]; match || ok && p == target {
+				picked[name], found = true, true
 			}
 		}
 		if !found {
-			errs = append(errs, lab.noTest(p, names))
+			errs = append(errs, noTest(file, p, names))
 		}
 	}
-	return slices.DeleteFunc(all, func(t Target) bool { return !picked[t.Name] }), errors.Join(errs...)
+	return picked, errors.Join(errs...)
 }
 
 // RecipeTests evaluates a file of tests, NAME_test.star, which has the module assert,
-// and returns its functions test_…, to be run in any choice. They build nothing.
-func (l *Labstar) RecipeTests(ctx context.Context, file string) ([]startest.Test, error) {
+// and returns those of its functions test_… that the patterns name, as Lab.Tests does.
+// They build nothing.
+func (l *Labstar) RecipeTests(ctx context.Context, file string, patterns ...string) ([]startest.Test, error) {
 	locked, err := l.readLock()
 	if err != nil {
 		return nil, err
 	}
 	cfg := l.bareConfig(lock.NewPins(locked))
-	return startest.Tests(ctx, cfg, cfg.FS, file)
+	all, err := startest.Tests(ctx, cfg, cfg.FS, file)
+	if err != nil || len(patterns) == 0 {
+		return all, err
+	}
+	var names []string
+	for _, t := range all {
+		names = append(names, t.Name)
+	}
+	picked, err := pickTests(file, names, nil, patterns)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(t startest.Test) bool { return !picked[t.Name] }), nil
 }
 
-func (lab *Lab) noTest(name string, names []string) error {
-	msg := fmt.Sprintf("%s has no test %q", lab.File, name)
+func noTest(file, name string, names []string) error {
+	msg := fmt.Sprintf("%s has no test %q", file, name)
 	if s := schema.Suggest(name, names); s != "" {
 		msg += fmt.Sprintf(" (did you mean %q?)", s)
 	}

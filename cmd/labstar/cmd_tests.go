@@ -235,23 +235,32 @@ func (o *testOptions) listTests(ctx context.Context, ls *labstar.Labstar, tests 
 			missing[s.Action.Definition()] = true
 		}
 	}
-	width := 0
+	var list []testEvent
 	for _, t := range tests {
+		ev := testEvent{Event: "test", Name: t.Name, Status: labstar.Cached, At: t.Site.String()}
+		if missing[t.Items[0].Artifact.Action.Definition()] {
+			ev.Status = labstar.NotRun
+		}
+		list = append(list, ev)
+	}
+	return a.tellTests(list)
+}
+
+// tellTests lists tests, and whether they have passed.
+func (a *app) tellTests(list []testEvent) error {
+	width := 0
+	for _, t := range list {
 		width = max(width, term.Width(t.Name))
 	}
 	return a.buffered(func(w io.Writer) error {
-		for _, t := range tests {
-			status := labstar.Cached
-			if missing[t.Items[0].Artifact.Action.Definition()] {
-				status = labstar.NotRun
-			}
+		for _, t := range list {
+			var err error
 			if a.json {
-				if err := a.events.write(testEvent{Event: "test", Name: t.Name, Status: status, At: t.Site.String()}); err != nil {
-					return err
-				}
-				continue
+				err = a.events.write(t)
+			} else {
+				_, err = fmt.Fprintf(w, "%-*s  %-7s  %s\n", width, t.Name, t.Status, t.At)
 			}
-			if _, err := fmt.Fprintf(w, "%-*s  %-7s  %s\n", width, t.Name, status, t.Site); err != nil {
+			if err != nil {
 				return err
 			}
 		}

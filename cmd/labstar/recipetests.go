@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/labstar/labstar"
-	"github.com/labstar/labstar/internal/term"
 	"github.com/labstar/labstar/starlark/host"
-	"github.com/labstar/labstar/starlark/schema"
 	"github.com/labstar/labstar/starlark/startest"
 )
 
@@ -28,35 +23,7 @@ func (a *app) recipeTests(ctx context.Context, file string, patterns []string) (
 		return nil, err
 	}
 	defer func() { _ = ls.Close() }() // nothing was written
-	all, err := ls.RecipeTests(ctx, filepath.Base(file))
-	if err != nil || len(patterns) == 0 {
-		return all, err
-	}
-	var names []string
-	for _, t := range all {
-		names = append(names, t.Name)
-	}
-	picked := map[string]bool{}
-	for _, p := range patterns {
-		found := false
-		for _, name := range names {
-			match, err := path.Match(p, name)
-			if err != nil {
-				return nil, fmt.Errorf("got the pattern %q, want a name, or one with *, ? and [a-z]", p)
-			}
-			if match {
-				picked[name], found = true, true
-			}
-		}
-		if !found {
-			msg := fmt.Sprintf("%s has no test %q", file, p)
-			if s := schema.Suggest(p, names); s != "" {
-				msg += fmt.Sprintf(" (did you mean %q?)", s)
-			}
-			return nil, errors.New(msg)
-		}
-	}
-	return slices.DeleteFunc(all, func(t startest.Test) bool { return !picked[t.Name] }), nil
+	return ls.RecipeTests(ctx, filepath.Base(file), patterns...)
 }
 
 // runRecipe runs the tests of a file NAME_test.star.
@@ -67,7 +34,11 @@ func (o *testOptions) runRecipe(ctx context.Context, file string, patterns []str
 		return err
 	}
 	if o.list {
-		return a.listRecipe(tests)
+		var list []testEvent
+		for _, t := range tests {
+			list = append(list, testEvent{Event: "test", Name: t.Name, Status: labstar.NotRun, At: t.Site.String()})
+		}
+		return a.tellTests(list)
 	}
 	results := make([]testEvent, len(tests))
 	failed := false
@@ -102,28 +73,4 @@ func (o *testOptions) runRecipe(ctx context.Context, file string, patterns []str
 		}
 	}
 	return o.tell(results)
-}
-
-func (a *app) listRecipe(tests []startest.Test) error {
-	width := 0
-	for _, t := range tests {
-		width = max(width, term.Width(t.Name))
-	}
-	return a.buffered(func(w io.Writer) error {
-		for _, t := range tests {
-			var err error
-			if a.json {
-				err = a.events.write(testEvent{Event: "test", Name: t.Name, Status: labstar.NotRun, At: t.Site.String()})
-			} else {
-				_, err = fmt.Fprintf(w, "%-*s  %-7s  %s\n", width, t.Name, labstar.NotRun, t.Site)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if a.json {
-			return a.events.write(testSummary{Event: "summary", Command: "test", Seconds: a.seconds()})
-		}
-		return nil
-	})
 }

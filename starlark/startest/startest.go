@@ -112,9 +112,9 @@ func Files(ctx context.Context, cfg host.Config, fsys fs.FS, pattern string) ([]
 // can't be evaluated is one failed result.
 func Functions(ctx context.Context, cfg host.Config, fsys fs.FS, file string) []Result {
 	start := time.Now()
-	tests, err := Tests(ctx, cfg, fsys, file)
+	tests, out, err := evaluate(ctx, cfg, fsys, file)
 	if err != nil {
-		return []Result{{File: file, Name: "load", Err: err, Elapsed: time.Since(start)}}
+		return []Result{{File: file, Name: "load", Err: err, Output: out, Elapsed: time.Since(start)}}
 	}
 	var results []Result
 	for _, t := range tests {
@@ -134,11 +134,17 @@ type Test struct {
 // Tests evaluates one file and returns its functions test_…, in their order. It is
 // an error if there are none.
 func Tests(ctx context.Context, cfg host.Config, fsys fs.FS, file string) ([]Test, error) {
+	tests, _, err := evaluate(ctx, cfg, fsys, file)
+	return tests, err
+}
+
+// evaluate is Tests, and tells what was printed if that fails.
+func evaluate(ctx context.Context, cfg host.Config, fsys fs.FS, file string) ([]Test, []string, error) {
 	var out []string
 	cfg = configure(cfg, fsys, &out)
 	mod, err := host.Load(ctx, cfg, file)
 	if err != nil {
-		return nil, err
+		return nil, out, err
 	}
 	var tests []Test
 	for _, g := range mod.Globals {
@@ -154,9 +160,9 @@ func Tests(ctx context.Context, cfg host.Config, fsys fs.FS, file string) ([]Tes
 		}})
 	}
 	if len(tests) == 0 {
-		return nil, errors.New(file + " has no functions named test_…: add one, or end the file's name otherwise")
+		return nil, out, errors.New(file + " has no functions named test_…: add one, or end the file's name otherwise")
 	}
-	return tests, nil
+	return tests, out, nil
 }
 
 // configure adds assert and gathers what is printed.
